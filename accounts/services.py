@@ -1,0 +1,113 @@
+"""Verbs about people, teams and keys."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Model
+from django.utils import timezone
+
+from accounts.access import require
+from accounts.models import ApiKey, AuditEntry, Membership, Team, User
+from accounts.roles import Role, Scope
+from core.errors import Conflict, InvalidInput
+from core.names import clean_name, first_free, safe_name
+
+KEY_MARK = "psk_"
+
+
+def record(*, user: User | None, verb: str, target: Model, team: Team | None = None, **detail: Any) -> None:
+    """One audit line, in the caller's transaction. `user` None: the platform itself did it."""
+    AuditEntry.objects.create(
+        user=user,
+        username=user.username if user else "",
+        team=team or getattr(target, "team", None),
+        verb=verb,
+        target_type=target._meta.model_name or "",
+        target_id=str(target.pk),
+        target_name=str(target)[:200],
+        detail=detail,
+    )
+
+
+@transaction.atomic
+def create_team(*, name: str, user: User) -> Team:
+    """A new team with the user as its owner."""
+    name = clean_name(name)
+    slug = first_free(safe_name(name, "team"), set(Team.objects.values_list("slug", flat=True)))
+    team = Team.objects.create(name=name, slug=slug)
+    Membership.objects.create(user=user, team=team, role=Role.OWNER)
+    record(user=user, verb="created", target=team, team=team)
+    return team
+
+
+@transaction.atomic
+def set_member(*, team: Team, member: User, role: Role, user: User) -> Membership:
+    """Make a person a member or change the role; Conflict when the team would have no owner left."""
+    require(user, team, Role.OWNER)
+    if role is not Role.OWNER:
+        _keep_an_owner(team, member)
+    membership, _ = Membership.objects.update_or_create(user=member, team=team, defaults={"role": role})
+    record(user=user, verb="set role of", target=member, team=team, role=role.value)
+    return membership
+
+
+@transaction.atomic
+def remove_member(*, team: Team, member: User, user: User) -> None:
+    require(user, team, Role.OWNER)
+    _keep_an_owner(team, member)
+    Membership.objects.filter(user=member, team=team).delete()
+    ApiKey.objects.filter(user=member, team=team, revoked_at=None).update(revoked_at=timezone.now())
+    record(user=user, verb="removed", target=member, team=team)
+
+
+def _keep_an_owner(team: Team, leaving: User) -> None:
+    # The lock makes two owners who demote each other at the same moment take turns.
+    Team.objects.select_for_update().get(pk=team.pk)
+    if not Membership.objects.filter(team=team, role=Role.OWNER).exclude(user=leaving).exists():
+        raise Conflict(f"{team.name} would be left without an owner; make somebody else owner first.")
+
+
+def digest_of(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+@transaction.atomic
+def create_api_key(
+    *, user: User, name: str, by: User | None, team: Team | None = None, scopes: list[str] | None = None, days: int | None = None
+) -> tuple[ApiKey, str]:
+    """A new key and its text, which exists nowhere else and is never shown again.
+
+    Without `team` it acts in all teams of its person; `scopes` default to all that the person may do.
+    """
+    scopes = list(Scope.values) if scopes is None else sorted(set(scopes))
+    unknown = [scope for scope in scopes if scope not in Scope.values]
+    if unknown or not scopes:
+        raise InvalidInput.of("scopes", f"Use one or more of {', '.join(Scope.values)}.")
+    if days is not None and not 1 <= days <= 3650:
+        raise InvalidInput.of("days", "A key lives from 1 to 3650 days.")
+    if team and not user.is_superuser and not Membership.objects.filter(user=user, team=team).exists():
+        raise InvalidInput.of("team", f"{user.username} is no member of {team.name}.")
+    text = KEY_MARK + secrets.token_urlsafe(32)
+    key = ApiKey.objects.create(
+        user=user,
+        team=team,
+        name=clean_name(name),
+        prefix=text[:12],
+        digest=digest_of(text),
+        scopes=scopes,
+        expires_at=timezone.now() + timedelta(days=days) if days else None,
+    )
+    record(user=by, verb="created", target=key, team=team, scopes=scopes)
+    return key, text
+
+
+@transaction.atomic
+def revoke_api_key(*, key: ApiKey, user: User) -> None:
+    """From now on the key opens nothing. Its person may, and the owners of its team."""
+    if key.user_id != user.pk and not user.is_superuser:
+        require(user, key.team or Team(), Role.OWNER)
+    if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
+        record(user=user, verb="revoked", target=key, team=key.team)

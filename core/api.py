@@ -1,0 +1,106 @@
+"""What all resources of the REST API share: errors in one shape, lists paged by cursor."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView
+
+from core.errors import DomainError, InvalidInput
+from core.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Page, page_of
+
+logger = logging.getLogger(__name__)
+
+CODES = {400: "invalid", 401: "not_authenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
+         406: "not_acceptable", 409: "conflict", 413: "too_large", 415: "unsupported_type", 429: "throttled"}  # fmt: skip
+
+
+def error_body(code: str, message: str, fields: dict[str, list[str]] | None = None) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message, "fields": fields or {}}}
+
+
+def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Every refusal as `{"error": {code, message, fields}}` with the fitting status."""
+    if isinstance(error, DomainError):
+        return Response(error_body(error.code, error.message, error.fields), status=error.status)
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    if not isinstance(error, exceptions.APIException):
+        return None
+    headers = {}
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(wait) + 1)
+    if header := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = header
+    fields = _by_field(error.detail) if isinstance(error, exceptions.ValidationError) else {}
+    message = _first_message(fields) if fields else str(error.detail)
+    return Response(error_body(CODES.get(error.status_code, "error"), message, fields), status=error.status_code, headers=headers)
+
+
+def _by_field(detail: Any, prefix: str = "") -> dict[str, list[str]]:
+    """DRF's nested details as flat names: `steps.1.thread` for the thread of the second step."""
+    if isinstance(detail, dict):
+        found: dict[str, list[str]] = {}
+        for name, inner in detail.items():
+            found |= _by_field(inner, f"{prefix}.{name}" if prefix else str(name))
+        return found
+    if isinstance(detail, list) and any(isinstance(inner, (dict, list)) for inner in detail):
+        found = {}
+        for position, inner in enumerate(detail):
+            if inner:
+                found |= _by_field(inner, f"{prefix}.{position}")
+        return found
+    messages = detail if isinstance(detail, list) else [detail]
+    return {prefix or "non_field_errors": [str(message) for message in messages]}
+
+
+def _first_message(fields: dict[str, list[str]]) -> str:
+    name, messages = next(iter(fields.items()))
+    return messages[0] if name == "non_field_errors" else f"{name}: {messages[0]}"
+
+
+class CursorPages(BasePagination):
+    """`{"results": […], "next": URL|null, "previous": URL|null}`, newest first, `?limit=` up to 200."""
+
+    page: Page[Any]
+
+    def paginate_queryset(self, queryset: "QuerySet[Model]", request: Request, view: APIView | None = None) -> list[Any]:
+        self.request = request
+        self.page = page_of(queryset, Cursor.parse(request.query_params.get("cursor", "")), self._limit(request))
+        return list(self.page.rows)
+
+    def get_paginated_response(self, data: Sequence[Any]) -> Response:
+        return Response({"results": data, "next": self._link(self.page.next), "previous": self._link(self.page.previous)})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {"type": "string", "format": "uri", "nullable": True}
+        return {
+            "type": "object",
+            "required": ["results", "next", "previous"],
+            "properties": {"results": schema, "next": link, "previous": link},
+        }
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        return [
+            {"name": "cursor", "in": "query", "schema": {"type": "string"}, "description": "From `next` or `previous`."},
+            {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}},
+        ]
+
+    def _limit(self, request: Request) -> int:
+        text = request.query_params.get("limit", str(DEFAULT_LIMIT))
+        if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:6]) <= MAX_LIMIT:
+            raise InvalidInput.of("limit", f"Use a whole number from 1 to {MAX_LIMIT}.")
+        return int(text)
+
+    def _link(self, cursor: Cursor | None) -> str | None:
+        return replace_query_param(self.request.build_absolute_uri(), "cursor", str(cursor)) if cursor else None

@@ -1,0 +1,52 @@
+"""Where things lie on disk, below the data path and the media folder. No Django model, no I/O but `mkdir`."""
+
+from pathlib import Path
+
+from django.conf import settings
+
+
+def data_path(*parts: str) -> Path:
+    return Path(settings.DATA_PATH, *parts)
+
+
+def bells() -> Path:
+    """Sockets of the processes that wait; private to the platform's user."""
+    return data_path("bells")
+
+
+def keeper_folder() -> Path:
+    """The keeper's socket, lock and journal."""
+    return data_path("keeper")
+
+
+def ended_folder() -> Path:
+    """One link per ended step, laid by its supervisor, taken away once the end is recorded."""
+    return data_path("ended")
+
+
+def control_folder(run_id: int) -> Path:
+    """What the platform knows of a run while it runs, out of the script's reach: log, spec, state and exit records."""
+    return data_path("control", str(run_id // 1000), str(run_id))
+
+
+def step_folder(run_id: int, position: int, attempt: int) -> Path:
+    return control_folder(run_id) / f"step-{position}-{attempt}"
+
+
+def code_folder(version_id: int) -> Path:
+    """A version's files as scripts see them: written once, then read-only, shared by all its runs."""
+    return data_path("code", str(version_id))
+
+
+def blob_path(digest: str) -> Path:
+    """Uploaded content by its SHA-256."""
+    return Path(settings.MEDIA_ROOT, "threads", digest[:2], digest)
+
+
+def runs_folder() -> Path:
+    return Path(settings.MEDIA_ROOT, "process_runs")
+
+
+def run_directory(output_dir: str) -> Path:
+    """The working directory of a run's scripts; `output_dir` is relative to `process_runs`."""
+    return runs_folder() / output_dir

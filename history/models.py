@@ -1,0 +1,186 @@
+"""The record: runs, their steps and what they left. Names are copied, so that history outlives what it names."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from accounts.models import Team
+from accounts.querysets import TeamQuerySet
+from core.names import MAX_NAME, MAX_SAFE_NAME
+from history.status import ACTIVE, ALIVE, FINAL, Kind, Status, Trigger
+from processes.models import OnFailure, Process
+from threads.models import Thread, ThreadVersion
+
+if TYPE_CHECKING:
+    from django.db.models.fields.related_descriptors import RelatedManager
+
+_FINISHED = Q(finished_at=None, status__in=sorted(ACTIVE)) | Q(finished_at__isnull=False, status__in=sorted(FINAL))
+
+
+class Host(models.Model):
+    """A machine that executes runs; its workers renew `seen_at`."""
+
+    key = models.CharField(max_length=100, primary_key=True)
+    boot_id = models.CharField(max_length=40, blank=True)
+    seen_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Run(models.Model):
+    """One execution of a thread or a process.
+
+    `claim_token` says which claim started it and `lease_expires_at` until when its host vouches for it.
+    `output_dir` is relative to `media/process_runs`. `progress` is a share from 0 to 1, None when not known.
+    """
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="runs")
+    number = models.PositiveBigIntegerField()
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    name = models.CharField(max_length=MAX_NAME)
+    safe_name = models.CharField(max_length=MAX_SAFE_NAME)
+    thread = models.ForeignKey(Thread, on_delete=models.SET_NULL, related_name="runs", null=True, blank=True)
+    process = models.ForeignKey(Process, on_delete=models.SET_NULL, related_name="runs", null=True, blank=True)
+    # Schedules live in a room above: a bare number and a copied name.
+    schedule_id = models.BigIntegerField(null=True, blank=True)
+    schedule_name = models.CharField(max_length=MAX_NAME, blank=True)
+    trigger = models.CharField(max_length=10, choices=Trigger.choices, default=Trigger.MANUAL)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, related_name="+", null=True, blank=True)
+    parameters = models.JSONField(default=dict, blank=True)
+    priority = models.IntegerField(default=0)
+    attempt = models.PositiveIntegerField(default=1)
+
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    reason = models.TextField(blank=True)
+    queued_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    exit_code = models.IntegerField(null=True, blank=True)
+    progress = models.FloatField(null=True, blank=True)
+    peak_memory_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    cpu_seconds = models.FloatField(null=True, blank=True)
+    output_dir = models.CharField(max_length=200, blank=True)
+    log_bytes = models.PositiveBigIntegerField(default=0)
+
+    host_key = models.CharField(max_length=100, blank=True)
+    claim_token = models.CharField(max_length=32, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    stop_requested_at = models.DateTimeField(null=True, blank=True)
+    stop_requested_by = models.CharField(max_length=150, blank=True)
+
+    steps: "RelatedManager[StepRun]"
+    artifacts: "RelatedManager[Artifact]"
+    objects = TeamQuerySet["Run"].as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["team", "number"], name="run_number_is_unique"),
+            models.CheckConstraint(condition=Q(status__in=Status.values), name="run_status_is_known"),
+            models.CheckConstraint(condition=Q(kind__in=Kind.values), name="run_kind_is_known"),
+            models.CheckConstraint(condition=Q(trigger__in=Trigger.values), name="run_trigger_is_known"),
+            models.CheckConstraint(condition=_FINISHED, name="run_is_finished_when_final"),
+            models.CheckConstraint(
+                condition=~Q(status__in=sorted(ALIVE)) | Q(started_at__isnull=False, claim_token__gt=""), name="run_is_claimed_when_alive"
+            ),
+            models.CheckConstraint(condition=Q(progress=None) | Q(progress__gte=0, progress__lte=1), name="run_progress_in_range"),
+        ]
+        indexes: ClassVar = [
+            # The claim: best waiting run first. Small, whatever the size of the history.
+            models.Index(F("priority").desc(), F("id").asc(), name="run_waiting", condition=Q(status=Status.QUEUED)),
+            models.Index(fields=["host_key"], name="run_alive", condition=Q(status__in=sorted(ALIVE))),
+            models.Index(fields=["team", "-id"], name="run_by_team"),
+            models.Index(fields=["team", "status", "-id"], name="run_by_team_status"),
+            models.Index(fields=["thread", "-id"], name="run_by_thread"),
+            models.Index(fields=["process", "-id"], name="run_by_process"),
+            models.Index(fields=["schedule_id", "-id"], name="run_by_schedule"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.number} {self.name}"
+
+    @property
+    def state(self) -> Status:
+        return Status(self.status)
+
+    @property
+    def is_final(self) -> bool:
+        return self.state.is_final
+
+    @property
+    def duration_ms(self) -> int | None:
+        """From the start to the end, or to now while it runs; None before the start."""
+        if self.started_at is None:
+            return None
+        return round(((self.finished_at or timezone.now()) - self.started_at).total_seconds() * 1000)
+
+
+class StepRun(models.Model):
+    """One thread's part of a run, with the exact version it ran. Statuses are those of runs."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
+    position = models.PositiveIntegerField()
+    stage = models.PositiveIntegerField()
+    name = models.CharField(max_length=MAX_NAME)
+    safe_name = models.CharField(max_length=MAX_SAFE_NAME)
+    thread = models.ForeignKey(Thread, on_delete=models.SET_NULL, related_name="step_runs", null=True, blank=True)
+    version = models.ForeignKey(ThreadVersion, on_delete=models.SET_NULL, related_name="step_runs", null=True, blank=True)
+    version_number = models.PositiveIntegerField()
+    parameters = models.JSONField(default=dict, blank=True)
+    on_failure = models.CharField(max_length=10, choices=OnFailure.choices, default=OnFailure.STOP)
+    timeout_seconds = models.PositiveIntegerField()
+    attempt = models.PositiveIntegerField(default=1)
+
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    reason = models.TextField(blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    exit_code = models.IntegerField(null=True, blank=True)
+    isolation = models.CharField(max_length=20, blank=True)
+    peak_memory_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    cpu_seconds = models.FloatField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["run", "position"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["run", "position"], name="step_run_position_is_unique"),
+            models.CheckConstraint(condition=Q(status__in=Status.values), name="step_run_status_is_known"),
+            models.CheckConstraint(condition=_FINISHED, name="step_run_is_finished_when_final"),
+            models.CheckConstraint(condition=Q(on_failure__in=OnFailure.values), name="step_run_on_failure_is_known"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["run"], name="step_run_alive", condition=Q(status__in=sorted(ALIVE)))]
+
+    def __str__(self) -> str:
+        return f"{self.position} {self.name}"
+
+    @property
+    def state(self) -> Status:
+        return Status(self.status)
+
+    @property
+    def duration_ms(self) -> int | None:
+        if self.started_at is None:
+            return None
+        return round(((self.finished_at or timezone.now()) - self.started_at).total_seconds() * 1000)
+
+
+class Artifact(models.Model):
+    """A file that a run left in its directory; `path` is relative to it."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="artifacts")
+    step = models.ForeignKey(StepRun, on_delete=models.CASCADE, related_name="artifacts", null=True, blank=True)
+    path = models.CharField(max_length=1000)
+    size_bytes = models.PositiveBigIntegerField()
+    modified_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["path"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["run", "path"], name="artifact_path_is_unique")]
+
+    def __str__(self) -> str:
+        return self.path

@@ -1,0 +1,126 @@
+"""Schedules, and what became of each of their due times."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.timezone import now
+
+from accounts.models import Team
+from accounts.querysets import TeamQuerySet
+from core.names import MAX_NAME
+from history.models import Run
+from processes.models import Process
+from threads.models import Thread
+
+if TYPE_CHECKING:
+    from django.db.models.fields.related_descriptors import RelatedManager
+
+MAX_INTERVAL_SECONDS = 366 * 86400
+
+
+class ScheduleKind(models.TextChoices):
+    CRON = "cron", "Cron"
+    INTERVAL = "interval", "Interval"
+    ONCE = "once", "Once"
+    MANUAL = "manual", "By hand only"
+
+
+class Schedule(models.Model):
+    """Starts a thread or a process at the right times.
+
+    `next_run_at` is the next due time, None when there is none; the clock moves it by compare-and-set, so that
+    several clocks never fire one due time twice. Interval times are `anchor_at` + n x interval: no drift.
+    """
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="schedules")
+    name = models.CharField(max_length=MAX_NAME)
+    thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="schedules", null=True, blank=True)
+    process = models.ForeignKey(Process, on_delete=models.CASCADE, related_name="schedules", null=True, blank=True)
+    kind = models.CharField(max_length=10, choices=ScheduleKind.choices, default=ScheduleKind.CRON)
+    cron = models.CharField(max_length=200, blank=True)
+    interval_seconds = models.PositiveIntegerField(null=True, blank=True)
+    anchor_at = models.DateTimeField(default=now, editable=False)
+    run_at = models.DateTimeField(null=True, blank=True)
+    timezone = models.CharField(max_length=64, default="UTC")
+    enabled = models.BooleanField(default=True)
+    priority = models.IntegerField(default=0)
+    parameters = models.JSONField(default=dict, blank=True)
+    next_run_at = models.DateTimeField(null=True, blank=True, editable=False)
+    run_count = models.PositiveBigIntegerField(default=0, editable=False)
+    fault = models.TextField(blank=True, editable=False)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, related_name="+", null=True, blank=True)
+    created_at = models.DateTimeField(default=now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    firings: "RelatedManager[Firing]"
+    objects = TeamQuerySet["Schedule"].as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["name", "pk"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(thread__isnull=False, process=None) | Q(thread=None, process__isnull=False), name="schedule_has_one_target"
+            ),
+            models.CheckConstraint(condition=Q(kind__in=ScheduleKind.values), name="schedule_kind_is_known"),
+            models.CheckConstraint(condition=~Q(kind="cron") | ~Q(cron=""), name="schedule_cron_has_an_expression"),
+            models.CheckConstraint(
+                condition=~Q(kind="interval") | Q(interval_seconds__gte=1, interval_seconds__lte=MAX_INTERVAL_SECONDS),
+                name="schedule_interval_in_range",
+            ),
+            models.CheckConstraint(condition=~Q(kind="once") | Q(run_at__isnull=False), name="schedule_once_has_a_time"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["next_run_at"], name="schedule_due", condition=Q(enabled=True, next_run_at__isnull=False))]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def target(self) -> Thread | Process:
+        target = self.thread or self.process
+        assert target is not None  # schedule_has_one_target
+        return target
+
+
+class Outcome(models.TextChoices):
+    FIRED = "fired", "Fired"
+    SKIPPED = "skipped", "Skipped"
+
+
+class Firing(models.Model):
+    """One due time of one schedule: the run that came of it, or why none did.
+
+    `covers` counts the due times it stands for: after a long downtime of a frequent schedule one row tells of many.
+    """
+
+    schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="firings")
+    due_at = models.DateTimeField()
+    outcome = models.CharField(max_length=10, choices=Outcome.choices)
+    reason = models.TextField(blank=True)
+    covers = models.PositiveIntegerField(default=1)
+    run = models.OneToOneField(Run, on_delete=models.SET_NULL, related_name="firing", null=True, blank=True)
+    created_at = models.DateTimeField(default=now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-due_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["schedule", "due_at"], name="firing_once_per_due_time"),
+            models.CheckConstraint(condition=Q(outcome__in=Outcome.values), name="firing_outcome_is_known"),
+            models.CheckConstraint(condition=~Q(outcome="skipped") | ~Q(reason=""), name="firing_skipped_says_why"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.schedule} at {self.due_at:%Y-%m-%d %H:%M:%S}"
+
+
+class ClockLease(models.Model):
+    """Which clock leads. One row; leadership saves work, correctness does not rest on it."""
+
+    name = models.CharField(max_length=20, primary_key=True, default="clock")
+    holder = models.CharField(max_length=150, blank=True)
+    expires_at = models.DateTimeField(default=now)
+    beat_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} held by {self.holder or 'nobody'}"

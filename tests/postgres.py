@@ -1,0 +1,60 @@
+"""A PostgreSQL server for the tests, made of the installed binaries, in a folder of its own, gone afterwards."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def binaries() -> Path | None:
+    """The folder of the newest installed PostgreSQL's programs; None where there is no server."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    initdb = shutil.which("initdb")
+    return Path(initdb).resolve().parent if initdb else None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _as_server_user(folder: Path) -> dict[str, int | str]:
+    """PostgreSQL refuses to run as root: hand the folder to an ordinary user then."""
+    if os.geteuid() != 0:
+        return {}
+    try:
+        user = pwd.getpwnam("postgres")
+    except KeyError:
+        user = pwd.getpwnam("nobody")
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    return {"user": user.pw_uid, "group": user.pw_gid}
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Yields the URL of the database `postgres` of a fresh server on the loopback address."""
+    programs = binaries()
+    if programs is None:
+        raise RuntimeError("No PostgreSQL server is installed; `make test-deps` installs it on Debian.")
+    folder = Path(tempfile.mkdtemp(prefix="pysched-pg-"))
+    try:
+        who = _as_server_user(folder)
+        cluster, port = folder / "cluster", free_port()
+        run = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "cwd": "/", **who}
+        subprocess.run([programs / "initdb", "-D", cluster, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"], **run)  # type: ignore[call-overload]
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
+        subprocess.run([programs / "pg_ctl", "-D", cluster, "-w", "-l", folder / "log", "-o", options, "start"], **run)  # type: ignore[call-overload]
+        try:
+            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run([programs / "pg_ctl", "-D", cluster, "-w", "-m", "immediate", "stop"], **run)  # type: ignore[call-overload]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,158 @@
+"""Threads: reusable scripts with their files, versions and draft."""
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, ClassVar
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import Team
+from accounts.querysets import TeamQuerySet
+from core.names import MAX_NAME, MAX_SAFE_NAME
+
+if TYPE_CHECKING:
+    from django.db.models.fields.related_descriptors import RelatedManager
+
+MAX_TIMEOUT_SECONDS = 30 * 86400
+
+
+def default_timeout() -> int:
+    """Seconds; a callable, so that an operator's choice does not look like a changed model."""
+    return int(settings.DEFAULT_SCRIPT_TIMEOUT)
+
+
+class ThreadType(models.TextChoices):
+    SCRAPING = "scraping", "Scraping"
+    DATA = "data", "Data"
+    MAINTENANCE = "maintenance", "Maintenance"
+    OTHER = "other", "Other"
+
+
+class Folder(models.Model):
+    """A place for threads; folders nest."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="folders")
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, related_name="children", null=True, blank=True)
+    name = models.CharField(max_length=MAX_NAME)
+    safe_name = models.SlugField(max_length=MAX_SAFE_NAME)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = TeamQuerySet["Folder"].as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["name", "pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["team", "parent", "safe_name"], name="folder_safe_name_is_unique"),
+            # A null parent equals no other: the top level needs its own rule.
+            models.UniqueConstraint(fields=["team", "safe_name"], name="folder_safe_name_is_unique_at_top", condition=Q(parent=None)),
+            models.CheckConstraint(condition=~Q(parent=models.F("id")), name="folder_is_not_its_own_parent"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Thread(models.Model):
+    """A script unit. What runs is `current_version`; a thread without one is a draft that cannot run yet."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="threads")
+    folder = models.ForeignKey(Folder, on_delete=models.SET_NULL, related_name="threads", null=True, blank=True)
+    name = models.CharField(max_length=MAX_NAME)
+    safe_name = models.SlugField(max_length=MAX_SAFE_NAME)
+    type = models.CharField(max_length=20, choices=ThreadType.choices, default=ThreadType.OTHER)
+    description = models.TextField(blank=True, max_length=5000)
+    timeout_seconds = models.PositiveIntegerField(
+        default=default_timeout,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_TIMEOUT_SECONDS)],
+    )
+    enabled = models.BooleanField(default=True)
+    current_version = models.ForeignKey("ThreadVersion", on_delete=models.SET_NULL, related_name="+", null=True, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, related_name="+", null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    versions: "RelatedManager[ThreadVersion]"
+    draft: "ThreadDraft"
+    objects = TeamQuerySet["Thread"].as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["name", "pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["team", "folder", "safe_name"], name="thread_safe_name_is_unique"),
+            # A null folder equals no other: the top level needs its own rule.
+            models.UniqueConstraint(fields=["team", "safe_name"], name="thread_safe_name_is_unique_at_top", condition=Q(folder=None)),
+            models.CheckConstraint(condition=Q(type__in=ThreadType.values), name="thread_type_is_known"),
+            models.CheckConstraint(
+                condition=Q(timeout_seconds__gte=1, timeout_seconds__lte=MAX_TIMEOUT_SECONDS), name="thread_timeout_in_range"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ThreadDraft(models.Model):
+    """Source as somebody types it. `revision` counts its saves: who saves over a newer one is told."""
+
+    thread = models.OneToOneField(Thread, on_delete=models.CASCADE, related_name="draft")
+    source = models.TextField(blank=True)
+    revision = models.PositiveIntegerField(default=1)
+    updated_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, related_name="+", null=True, blank=True)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"draft of {self.thread}"
+
+
+class ThreadVersion(models.Model):
+    """One saved state of a thread: source that compiles, and the files beside it. Never changed."""
+
+    thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    source = models.TextField()
+    filename = models.CharField(max_length=100, default="main.py")
+    message = models.CharField(max_length=200, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, related_name="+", null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    files: "RelatedManager[VersionFile]"
+
+    class Meta:
+        ordering: ClassVar = ["-number"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["thread", "number"], name="version_number_is_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.thread} v{self.number}"
+
+
+class FileRole(models.TextChoices):
+    INPUT = "input", "Input CSV"
+    EXTRA = "extra", "Further file"
+
+
+class VersionFile(models.Model):
+    """A file beside a version's script; its content lies under its SHA-256, shared by versions that have the same."""
+
+    version = models.ForeignKey(ThreadVersion, on_delete=models.CASCADE, related_name="files")
+    role = models.CharField(max_length=10, choices=FileRole.choices)
+    path = models.CharField(max_length=150)
+    digest = models.CharField(max_length=64)
+    size_bytes = models.PositiveBigIntegerField()
+
+    class Meta:
+        ordering: ClassVar = ["path"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["version", "path"], name="version_file_path_is_unique"),
+            models.UniqueConstraint(fields=["version"], condition=Q(role="input"), name="version_has_one_input"),
+            models.CheckConstraint(condition=Q(role__in=FileRole.values), name="version_file_role_is_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.path
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
