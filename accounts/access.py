@@ -32,6 +32,18 @@ def may(user: User | AnonymousUser, team: Team, needed: Role) -> bool:
     return role is not None and role.covers(needed)
 
 
+def teams_where(user: User | AnonymousUser, needed: Role) -> list[Team]:
+    """The teams in which the user holds the role or a higher one, by name; two queries at most."""
+    if not isinstance(user, User) or (user.key and not user.key.ceiling.covers(needed)):
+        return []
+    teams = list(teams_of(user))
+    if user.is_superuser:
+        return teams
+    enough = [role for role in Role if role.covers(needed)]
+    able = set(Membership.objects.filter(user=user, role__in=enough).values_list("team_id", flat=True))
+    return [team for team in teams if team.pk in able]
+
+
 def require(user: User | AnonymousUser, team: Team, needed: Role) -> None:
     """Returns if the user holds the role or a higher one; else NotFound for strangers, Forbidden for members."""
     role = role_in(user, team)

@@ -3,6 +3,7 @@
 import csv
 import io
 import warnings
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from django.conf import settings
@@ -48,23 +49,39 @@ def decode_source(content: bytes, field: str = "script") -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def check_syntax(source: str, field: str = "source") -> None:
-    """Returns if the source compiles; else InvalidInput with line, column and the compiler's words."""
+@dataclass(frozen=True, slots=True)
+class SyntaxFault:
+    """Why a source does not compile, and where, if the compiler could tell; `message` is a sentence that names the place."""
+
+    message: str
+    line: int | None = None
+    column: int | None = None
+
+
+def find_fault(source: str) -> SyntaxFault | None:
+    """What keeps the source from compiling, None when nothing does."""
     if not source.strip():
-        raise InvalidInput.of(field, "The script is empty.")
+        return SyntaxFault("The script is empty.")
     if "\0" in source:
-        raise InvalidInput.of(field, "The script has a NUL character in it.")
+        return SyntaxFault("The script has a NUL character in it.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             compile(source, "<script>", "exec", dont_inherit=True)
     except SyntaxError as error:
         place = f"Line {error.lineno}" + (f", column {error.offset}" if error.offset else "") if error.lineno else "The script"
-        raise InvalidInput.of(field, f"{place} does not compile: {error.msg}.") from None
+        return SyntaxFault(f"{place} does not compile: {error.msg}.", error.lineno, error.offset)
     except (RecursionError, MemoryError):
-        raise InvalidInput.of(field, "The script is nested too deeply to compile.") from None
+        return SyntaxFault("The script is nested too deeply to compile.")
     except (ValueError, OverflowError) as error:
-        raise InvalidInput.of(field, f"The script does not compile: {error}.") from None
+        return SyntaxFault(f"The script does not compile: {error}.")
+    return None
+
+
+def check_syntax(source: str, field: str = "source") -> None:
+    """Returns if the source compiles; else InvalidInput with line, column and the compiler's words."""
+    if fault := find_fault(source):
+        raise InvalidInput.of(field, fault.message)
 
 
 def check_csv(content: bytes, field: str = "input_file") -> None:
