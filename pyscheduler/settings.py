@@ -5,6 +5,8 @@ import secrets
 import socket
 from pathlib import Path
 
+from django.utils.csp import CSP
+
 from pyscheduler.env import Environment, InvalidVariable
 
 env = Environment()
@@ -48,6 +50,8 @@ STOP_SCRIPTS = env.choice("PYSCHED_ON_SHUTDOWN", "auto", ("auto", "stop", "keep"
 
 DEFAULT_SCRIPT_TIMEOUT = env.integer("PYSCHED_DEFAULT_SCRIPT_TIMEOUT", 1800, least=1, most=30 * 86400)
 DEFAULT_MEMORY_LIMIT_MB = env.integer("PYSCHED_DEFAULT_MEMORY_LIMIT", 1024, least=16, most=1_048_576)
+ADMIN_USERNAME = env.text("PYSCHED_ADMIN_USERNAME", "admin")
+ADMIN_PASSWORD = env.text("PYSCHED_ADMIN_PASSWORD")
 RATE_LIMIT_ENABLED = env.flag("PYSCHED_RATE_LIMIT_ENABLED", True)
 
 # Room a run may take: beyond it the log is cut with a notice, the directory ends the run with that reason.
@@ -118,6 +122,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "django.template.context_processors.csp",
                 "pyscheduler.context.shell",
             ],
             "builtins": ["core.templatetags.ui"],
@@ -189,7 +194,8 @@ WHITENOISE_MAX_AGE = 31_536_000
 SECURE_CSP = {
     "default-src": ["'none'"],
     "script-src": ["'self'"],
-    "style-src": ["'self'"],
+    # The nonce is for one block of Django's admin; pages that do not ask for it send a policy without one.
+    "style-src": ["'self'", CSP.NONCE],
     "img-src": ["'self'", "data:"],
     "font-src": ["'self'"],
     "connect-src": ["'self'"],
