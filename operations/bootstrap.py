@@ -54,5 +54,7 @@ def _usable(username: str) -> str:
     try:
         User(username=username).clean_fields(exclude=["password"])
     except ValidationError as error:
-        raise CommandError(f"PYSCHED_ADMIN_USERNAME: {username!r} cannot be used ({' '.join(error.messages)}); choose another name") from None
+        raise CommandError(
+            f"PYSCHED_ADMIN_USERNAME: {username!r} cannot be used ({' '.join(error.messages)}); choose another name"
+        ) from None
     return username
