@@ -3,8 +3,6 @@
 The queue names the engine's task by its dotted name, so nothing below the engine imports it.
 """
 
-from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.tasks import async_task
@@ -24,10 +22,6 @@ def issue_ticket(key: str = COMMON_KEY) -> None:
     One that nobody has taken yet serves for this work too: the lock keeps it where it is until our rows are
     visible (on SQLite the write lock of the transaction does), so whoever takes it then sees them.
     """
-    if settings.BROKER_URL:
-        # Redis knows nothing of our transaction: the ticket must not be there before the rows are.
-        transaction.on_commit(lambda: async_task(DRAIN, cluster=key) and None)
-        return
     waiting = OrmQ.objects.filter(key=key, lock__lte=timezone.now())
     if not waiting.select_for_update(skip_locked=True).order_by("id").values_list("id", flat=True).first():
         async_task(DRAIN, cluster=key)

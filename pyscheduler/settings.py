@@ -46,7 +46,10 @@ WORKERS = env.integer("PYSCHED_WORKERS", 2, least=1, most=64)
 MAX_RUNS = env.integer("PYSCHED_MAX_RUNS", max(4, 2 * (os.cpu_count() or 1)), least=1, most=10_000)
 HOST_KEY = env.text("PYSCHED_HOST_KEY", socket.gethostname())
 ISOLATION = env.choice("PYSCHED_ISOLATION", "auto", ("auto", "plain"))
-STOP_SCRIPTS = env.choice("PYSCHED_ON_SHUTDOWN", "auto", ("auto", "stop", "keep"))
+# What `up` does with running scripts when it ends: `auto` stops them on Ctrl-C and keeps them on SIGTERM.
+ON_SHUTDOWN = env.choice("PYSCHED_ON_SHUTDOWN", "auto", ("auto", "stop", "keep"))
+# Where people and scripts reach the platform.
+PUBLIC_URL = env.text("PYSCHED_URL", f"http://{'127.0.0.1' if HOST in ('0.0.0.0', '::') else HOST}:{PORT}")  # noqa: S104
 
 DEFAULT_SCRIPT_TIMEOUT = env.integer("PYSCHED_DEFAULT_SCRIPT_TIMEOUT", 1800, least=1, most=30 * 86400)
 DEFAULT_MEMORY_LIMIT_MB = env.integer("PYSCHED_DEFAULT_MEMORY_LIMIT", 1024, least=16, most=1_048_576)
@@ -67,10 +70,11 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 60 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 ALLOWED_HOSTS = env.words("PYSCHED_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-if HOST not in ("0.0.0.0", "::", *ALLOWED_HOSTS):
+if HOST not in ("0.0.0.0", "::", *ALLOWED_HOSTS):  # noqa: S104
     ALLOWED_HOSTS.append(HOST)
 
 INSTALLED_APPS = [
+    "pyscheduler",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -104,6 +108,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "events.middleware.LiveCursorMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "core.middleware.HtmxRedirectMiddleware",
     "core.middleware.DomainErrorMiddleware",
@@ -155,12 +160,6 @@ Q_CLUSTER = {
     "label": "Queue",
     "ALT_CLUSTERS": {},
 }
-BROKER_URL = env.text("PYSCHED_BROKER_URL")
-if BROKER_URL:
-    if not BROKER_URL.startswith(("redis://", "rediss://", "unix://")):
-        raise InvalidVariable("PYSCHED_BROKER_URL", f"{BROKER_URL!r} is not a Redis address", "use redis://host:6379/0 or leave it unset")
-    Q_CLUSTER |= {"broker_class": "engine.broker.BellRedis", "redis": BROKER_URL}
-
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

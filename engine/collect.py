@@ -1,0 +1,24 @@
+"""Which files a step left in its run's directory."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from core import layout
+from core.files import plain_files
+from engine.prepare import LOG_NAME
+from history.ledger import FoundFile
+from history.models import Run
+
+MAX_FILES = 10_000
+
+
+def found_files(run: Run, inputs: dict[str, Any]) -> list[FoundFile]:
+    """Regular files below the run's directory, links not followed; neither the log nor inputs that are as they were laid."""
+    if not run.output_dir:
+        return []
+    root = layout.run_directory(run.output_dir)
+    return [
+        FoundFile(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+        for path, status in plain_files(root, MAX_FILES)
+        if path != LOG_NAME and inputs.get(path) != [status.st_size, status.st_mtime_ns] and len(path) <= 1000 and path.isprintable()
+    ]

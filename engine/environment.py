@@ -1,0 +1,70 @@
+"""What a script finds: its interpreter, its arguments, its environment variables. Nothing of the platform's."""
+
+import json
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+# Of the platform's own environment these alone pass: without them TLS, proxies or local time break.
+PASSED_ON = (
+    "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+)  # fmt: skip
+TOOLKIT = Path(settings.BASE_DIR, "threadkit")
+
+
+@cache
+def interpreter() -> str:
+    """The interpreter that the platform's own environment was made from: scripts see none of the platform's packages."""
+    return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
+
+
+def arguments(parameters: dict[str, Any]) -> list[str]:
+    """Parameters as command-line arguments, built without a shell: `--name=value`, `--flag` for true, nothing for false or null.
+
+    A list gives the option once per element. Underscores in names become hyphens, as argparse users write them.
+    """
+    words = []
+    for name, value in parameters.items():
+        option = f"--{name.replace('_', '-')}"
+        for item in value if isinstance(value, list) else [value]:
+            if item is True:
+                words.append(option)
+            elif item is not None and item is not False:
+                words.append(f"{option}={item if isinstance(item, str) else json.dumps(item)}")
+    return words
+
+
+def variables(*, run_id: int, directory: Path, step: str, attempt: int, input_path: Path | None, parameters: dict[str, Any]) -> dict[str, str]:
+    """The whole environment of a script."""
+    found = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return found | {
+        "PATH": f"{Path(interpreter()).parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(directory),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(TOOLKIT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYSCHED_RUN_ID": str(run_id),
+        "PYSCHED_RUN_DIR": str(directory),
+        "PYSCHED_STEP": step,
+        "PYSCHED_ATTEMPT": str(attempt),
+        "PYSCHED_INPUT": str(input_path) if input_path else "",
+        "PYSCHED_PARAMETERS": json.dumps(parameters),
+        "PYSCHED_URL": settings.PUBLIC_URL,
+    }
+
+
+def limits() -> dict[str, int]:
+    """Resource limits by their names in `resource`: a backstop; the supervisor watches the tree as a whole."""
+    memory = settings.DEFAULT_MEMORY_LIMIT_MB * 1024 * 1024
+    return {
+        "RLIMIT_CORE": 0,
+        "RLIMIT_NOFILE": 1024,
+        "RLIMIT_FSIZE": settings.RUN_DIRECTORY_LIMIT_BYTES,
+        # Above the limit that is enforced, so that libraries which reserve more than they use still load.
+        "RLIMIT_DATA": memory * 3 // 2 + 256 * 1024 * 1024,
+    }

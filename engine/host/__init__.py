@@ -1,0 +1,1 @@
+"""What runs on a host beside the platform: the keeper and the supervisors. Standard library only, no Django, no database."""

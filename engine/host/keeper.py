@@ -1,0 +1,207 @@
+"""The host's keeper: forks a supervisor for each step and cleans up after one that dies.
+
+One small single-threaded process. It may die at any time: supervisors do not need it, and the next worker that does
+starts another. A lock sees to it that there is never more than one.
+"""
+
+import contextlib
+import fcntl
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from typing import Any
+
+from core.doorbell import ring
+from engine.host import kernel, records
+from engine.host.supervisor import Supervisor
+
+SOCKET, LOCK = "socket", "lock"
+
+
+class Keeper:
+    """`folder` holds the socket and the lock."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.supervised: dict[int, str] = {}
+        self.clients: dict[int, socket.socket] = {}
+
+    def run(self) -> None:
+        if not self._lock():
+            return
+        kernel.hide_memory()
+        kernel.become_subreaper()
+        self.server = self._listen()
+        self.signals = self._catch_signals()
+        self.poll = select.poll()
+        self.poll.register(self.server, select.POLLIN)
+        self.poll.register(self.signals, select.POLLIN)
+        # What is here now stays as it is in all supervisors, shared with them.
+        gc.collect()
+        gc.freeze()
+        while True:
+            for descriptor, _ in self.poll.poll():
+                if descriptor == self.server.fileno():
+                    self._accept()
+                elif descriptor == self.signals:
+                    self._reap()
+                elif not self._serve(descriptor):
+                    return
+
+    def _lock(self) -> bool:
+        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        self.lock = os.open(os.path.join(self.folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _listen(self) -> socket.socket:
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        os.chdir(self.folder)  # A socket's address is short; a data path may not be.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(SOCKET)
+        server.bind(SOCKET)
+        os.chmod(SOCKET, 0o600)
+        server.listen(128)
+        return server
+
+    def _catch_signals(self) -> int:
+        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        # Ctrl-C in the terminal where the platform was started is not meant for us.
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        return reading
+
+    # Requests
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            client, _ = self.server.accept()
+            self.clients[client.fileno()] = client
+            self.poll.register(client, select.POLLIN)
+
+    def _serve(self, descriptor: int) -> bool:
+        """Answer one request; False when it was the one to quit."""
+        client = self.clients[descriptor]
+        try:
+            message = client.recv(65536)
+        except OSError:
+            message = b""
+        if not message:
+            self.poll.unregister(descriptor)
+            del self.clients[descriptor]
+            client.close()
+            return True
+        request = json.loads(message)
+        if request["do"] == "quit" and not self.supervised:
+            return False
+        answer = self._start(request["folder"]) if request["do"] == "start" else {"ok": True, "supervised": len(self.supervised)}
+        with contextlib.suppress(OSError):
+            client.send(json.dumps(answer).encode())
+        return True
+
+    def _start(self, folder: str) -> dict[str, Any]:
+        """Fork a supervisor for the step, unless one was forked before: asking twice starts once."""
+        try:
+            mark = os.open(os.path.join(folder, records.STARTED), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            return {"ok": True, "again": True}
+        except OSError as error:
+            return {"ok": False, "error": str(error)}
+        pid = os.fork()
+        if pid == 0:
+            self._become_supervisor(folder)
+        self.supervised[pid] = folder
+        os.write(mark, str(pid).encode())
+        os.close(mark)
+        return {"ok": True, "pid": pid}
+
+    def _become_supervisor(self, folder: str) -> None:
+        status = 1
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            for descriptor in (self.server.fileno(), self.signals, self.lock, *self.clients):
+                os.close(descriptor)
+            Supervisor(folder).run()
+            status = 0
+        except BaseException:  # noqa: BLE001 - told to the operator; the keeper sees the status and records the step as lost
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+
+    # Ends
+
+    def _reap(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.signals, 4096)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            folder = self.supervised.pop(pid, None)
+            if folder is not None and status != 0:
+                self._clean_up(folder, status)
+
+    def _clean_up(self, folder: str, status: int) -> None:
+        """A supervisor died: what it supervised came to us, its subreaper's parent. None of it lives on."""
+        for _ in range(500):
+            orphans = [child for child in kernel.descendants(os.getpid()) if not self._is_supervised(child)]
+            if not kernel.signal_all(orphans, signal.SIGKILL):
+                break
+            time.sleep(0.002)
+            self._reap_orphans(orphans)
+        spec = records.read(os.path.join(folder, records.SPEC))
+        if spec is None or os.path.exists(os.path.join(folder, records.EXIT)):
+            return
+        how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit code {os.WEXITSTATUS(status)}"
+        record = {
+            "run": spec["run"],
+            "position": spec["position"],
+            "attempt": spec["attempt"],
+            "cause": "supervisor",
+            "detail": how,
+            "finished_at": time.time(),
+        }
+        records.announce_end(folder, spec, record)
+        ring(spec["bells"], "queue", b"end")
+
+    def _is_supervised(self, pid: int) -> bool:
+        """Is the process one of the living supervisors, or below one?"""
+        me = os.getpid()
+        while pid not in (0, 1, me):
+            if pid in self.supervised:
+                return True
+            pid = _parent_of(pid)
+        return False
+
+    def _reap_orphans(self, orphans: list[int]) -> None:
+        for pid in orphans:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+def _parent_of(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def main() -> None:
+    Keeper(sys.argv[1]).run()

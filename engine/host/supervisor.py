@@ -1,0 +1,255 @@
+"""One supervisor per step: starts the script, keeps its log, ends it when it must end, says how it ended.
+
+It is a subreaper, so no process of the script gets away from it, and it depends on nothing of the platform: worker,
+cluster, web and clock may die or be replaced while the script runs on.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import time
+from typing import Any
+
+from core.doorbell import ring
+from engine.host import kernel, records
+from engine.host.launch import spawn
+from engine.host.pump import Pump
+
+SAMPLE_SECONDS = 1.0
+LEFT_BEHIND_GRACE = 2.0
+
+
+class Supervisor:
+    """Life of one step. Times are monotonic seconds unless they end in `_at`."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        spec = records.read(os.path.join(folder, records.SPEC))
+        assert spec is not None, f"no {records.SPEC} in {folder}"
+        self.spec: dict[str, Any] = spec
+        self.started_at = time.time()
+        self.deadline = time.monotonic() + spec["timeout_seconds"]
+        self.kill_at: float | None = None
+        self.next_sample = time.monotonic() + SAMPLE_SECONDS
+        self.next_measure = time.monotonic() + SAMPLE_SECONDS
+        self.status: int | None = None
+        self.has_children = True
+        self.cause = ""
+        self.detail = ""
+        self.peak_bytes = 0
+        self.left_behind = 0
+        self.child = 0
+
+    def run(self) -> None:
+        """Until nothing of the script is left; then the exit record, then the bell."""
+        kernel.become_subreaper()
+        self.control = self._open_control()
+        self.signals = self._catch_signals()
+        self._write_state()
+        output, self.progress = self._start()
+        self.poll = select.poll()
+        for descriptor in (output, self.progress, self.control.fileno(), self.signals):
+            self.poll.register(descriptor, select.POLLIN)
+        while self.has_children:
+            self._wait()
+            self._enforce(time.monotonic())
+        self._drain_output()
+        self._finish()
+
+    # Start
+
+    def _open_control(self) -> socket.socket:
+        control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        control.bind(f"/proc/self/fd/{folder}/{records.CONTROL}")
+        os.close(folder)
+        return control
+
+    def _catch_signals(self) -> int:
+        """SIGCHLD wakes the loop. Caught before the script starts: a child that ends at once must not be missed."""
+        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        # Only SIGKILL ends a supervisor: a signal to a whole group or session is not meant for it.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        return reading
+
+    def _write_state(self) -> None:
+        pid = os.getpid()
+        state = {"pid": pid, "start_ticks": kernel.start_ticks(pid), "boot_id": kernel.boot_id(), "started_at": self.started_at}
+        records.write(os.path.join(self.folder, records.STATE), state)
+
+    def _start(self) -> tuple[int, int]:
+        log = os.open(self.spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        output, output_end = os.pipe2(os.O_CLOEXEC)
+        progress, progress_end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(progress, False)
+        self.pump = Pump(output, log, self.spec["log_limit_bytes"], self.spec["log_prefix"].encode())
+        if self.spec["log_heading"]:
+            os.write(log, self.spec["log_heading"].encode())
+        self.spec["environment"]["PYSCHED_CHANNEL"] = str(progress_end)
+        note = records.read(os.path.join(self.folder, records.STOP))
+        if note is not None:
+            # Stopped before it began; the socket is open, so a word from now on is heard.
+            self.cause, self.detail, self.has_children = "stopped", note["detail"], False
+        else:
+            self.child, fault = spawn(self.spec, output_end, progress_end)
+            if fault:
+                self.cause, self.detail = "start", fault
+        os.close(output_end)
+        os.close(progress_end)
+        return output, progress
+
+    # Watch
+
+    def _wait(self) -> None:
+        times = [self.next_sample]
+        if self.kill_at is not None:
+            times.append(self.kill_at)
+        elif self.status is None:
+            times.append(self.deadline)
+        pause = max(0.0, min(times) - time.monotonic())
+        for descriptor, _ in self.poll.poll(pause * 1000 + 1):
+            if descriptor == self.pump.source:
+                if not self.pump.move():
+                    self.poll.unregister(descriptor)
+            elif descriptor == self.progress:
+                if not self._read_progress():
+                    self.poll.unregister(descriptor)
+            elif descriptor == self.signals:
+                self._reap()
+            else:
+                self._obey()
+
+    def _reap(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.signals, 4096)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                self.has_children = False
+                return
+            if pid == 0:
+                return
+            if pid == self.child:
+                self.status = status
+                self._end_the_rest()
+
+    def _end_the_rest(self) -> None:
+        """The script is over; what it left running does not outlive it."""
+        rest = list(kernel.descendants(os.getpid()))
+        if rest and self.kill_at is None:
+            self.left_behind = len(rest)
+            kernel.signal_all(rest, signal.SIGCONT)
+            kernel.signal_all(rest, signal.SIGTERM)
+            self.kill_at = time.monotonic() + LEFT_BEHIND_GRACE
+
+    def _read_progress(self) -> bool:
+        """Of many reports the last one counts; False at the end of the channel. Rubbish in it is the script's own matter."""
+        try:
+            chunk = os.read(self.progress, 65536)
+        except BlockingIOError:
+            return True
+        with contextlib.suppress(ValueError, TypeError, IndexError, AttributeError):
+            report = json.loads(chunk.strip().splitlines()[-1])
+            share = report.get("share")
+            share = min(1.0, max(0.0, float(share))) if share is not None else None
+            content = {"position": self.spec["position"], "share": share, "message": str(report.get("message", ""))[:200]}
+            records.write(self.spec["progress"], content)
+        return bool(chunk)
+
+    def _obey(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            word, _, detail = self.control.recv(512).decode(errors="replace").partition(" ")
+            if word == "stop":
+                self._end("stopped", detail, grace=self.spec["grace_seconds"])
+
+    # End
+
+    def _enforce(self, now: float) -> None:
+        if now >= self.deadline:
+            self._end("timeout", "", grace=self.spec["grace_seconds"])
+        if now >= self.next_sample:
+            self.next_sample = now + SAMPLE_SECONDS
+            self._sample(now)
+        if self.kill_at is not None and now >= self.kill_at:
+            # Again and again until none is left: a tree that forks while it is killed has new members each time.
+            kernel.signal_all(list(kernel.descendants(os.getpid())), signal.SIGKILL)
+            self.kill_at = now + 0.02
+
+    def _end(self, cause: str, detail: str, *, grace: float) -> None:
+        """Ask all processes of the script to end; those that have not after `grace` seconds are killed."""
+        if self.cause or self.status is not None:
+            return
+        self.cause, self.detail = cause, detail
+        tree = list(kernel.descendants(os.getpid()))
+        if grace > 0:
+            kernel.signal_all(tree, signal.SIGTERM)
+            kernel.signal_all(tree, signal.SIGCONT)
+        self.kill_at = time.monotonic() + grace
+
+    def _sample(self, now: float) -> None:
+        used = kernel.resident_bytes(list(kernel.descendants(os.getpid())))
+        self.peak_bytes = max(self.peak_bytes, used)
+        if used > self.spec["memory_limit_bytes"]:
+            self._end("memory", str(used), grace=0)
+        if now >= self.next_measure:
+            began = time.monotonic()
+            size = directory_bytes(self.spec["directory"])
+            # A directory of very many files is measured less often: at most a fiftieth of the time.
+            self.next_measure = now + max(SAMPLE_SECONDS, 50 * (time.monotonic() - began))
+            if size > self.spec["directory_limit_bytes"]:
+                self._end("disk", str(size), grace=0)
+
+    def _drain_output(self) -> None:
+        """All writers are dead: what is still in the pipe is all there will be."""
+        os.set_blocking(self.pump.source, False)
+        while select.select([self.pump.source], [], [], 0)[0] and self.pump.move():
+            pass
+        self.pump.finish()
+        self._read_progress()
+
+    def _finish(self) -> None:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        status = self.status
+        record = {
+            "run": self.spec["run"],
+            "position": self.spec["position"],
+            "attempt": self.spec["attempt"],
+            "cause": self.cause,
+            "detail": self.detail,
+            "exit_code": os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
+            "signal": os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None,
+            "started_at": self.started_at,
+            "finished_at": time.time(),
+            "cpu_seconds": usage.ru_utime + usage.ru_stime,
+            "peak_memory_bytes": max(self.peak_bytes, usage.ru_maxrss * 1024),
+            "left_behind": self.left_behind,
+            "log_is_cut": self.pump.is_cut,
+        }
+        records.announce_end(self.folder, self.spec, record)
+        self.control.close()
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(self.folder, records.CONTROL))
+        ring(self.spec["bells"], "queue", b"end")
+
+
+def directory_bytes(path: str) -> int:
+    """Room that the files below take on disk, links not followed; sparse files count what they really take."""
+    total = 0
+    pending = [path]
+    while pending:
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    status = entry.stat(follow_symlinks=False)
+                    total += status.st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+    return total

@@ -1,0 +1,109 @@
+"""The platform's side of the keeper: see that there is one, ask it to start a step, tell a supervisor to stop.
+
+(The keeper itself is `engine.host.keeper`.)
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from core import layout
+from core.errors import DomainError
+from engine import environment
+from engine.host import kernel, records
+
+# The keeper is nobody's child: its forebear ends at once, so no worker has to reap it and none that dies takes it along.
+_BOOT = "import os, sys; os.fork() and os._exit(0); sys.path.insert(0, sys.argv.pop(1)); from engine.host.keeper import main; main()"
+START_SECONDS = 10.0
+
+
+class KeeperUnavailable(DomainError):
+    """The host's keeper does not answer and none could be started."""
+
+
+def ensure_keeper() -> None:
+    """Returns when a keeper answers on this host. It belongs to nobody: it outlives whoever started it."""
+    if _ask({"do": "ping"}) is not None:
+        return
+    folder = layout.keeper_folder()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(os.open(folder / "errors.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as errors:
+        subprocess.run(
+            [environment.interpreter(), "-I", "-S", "-c", _BOOT, str(settings.BASE_DIR), str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+            check=True,
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"},
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while _ask({"do": "ping"}) is None:
+        if time.monotonic() > deadline:
+            raise KeeperUnavailable(f"The keeper did not start; {folder / 'errors.log'} may say why.")
+        time.sleep(0.005)
+
+
+def start_step(folder: Path) -> None:
+    """Have the step of this folder supervised. Asking again for a step that was started changes nothing."""
+    request = {"do": "start", "folder": str(folder)}
+    answer = _ask(request)
+    if answer is None:
+        ensure_keeper()
+        answer = _ask(request)
+    if answer is None or not answer["ok"]:
+        raise KeeperUnavailable(answer["error"] if answer else "The keeper went away while it was asked.")
+
+
+def quit_keeper() -> None:
+    """End the keeper if it supervises nothing."""
+    _ask({"do": "quit"})
+
+
+def tell_supervisor(folder: Path, word: str, detail: str = "") -> bool:
+    """Send `stop` to a step's supervisor; False when there is none to hear it (yet, or any more)."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
+            sender.sendto(f"{word} {detail}".encode()[:500], f"/proc/self/fd/{descriptor}/{records.CONTROL}")
+            return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def is_supervised(folder: Path) -> bool:
+    """Does the supervisor that wrote the step's state live? By pid, start time and boot: pids are used again."""
+    state = records.read(str(folder / records.STATE))
+    return state is not None and state["boot_id"] == kernel.boot_id() and kernel.start_ticks(state["pid"]) == state["start_ticks"]
+
+
+def _ask(request: dict[str, Any]) -> dict[str, Any] | None:
+    folder = layout.keeper_folder()
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as connection:
+        connection.settimeout(START_SECONDS)
+        try:
+            connection.connect(f"/proc/self/fd/{descriptor}/socket")
+            connection.send(json.dumps(request).encode())
+            message = connection.recv(65536)
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+    answer: dict[str, Any] | None = json.loads(message) if message else None
+    return answer

@@ -1,0 +1,25 @@
+"""`manage.py qcluster`: django-q2's cluster as a service of its own, with a watchdog around it."""
+
+import os
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from engine.cluster import is_stuck, run_cluster
+from engine.host import kernel
+from engine.keeper import ensure_keeper
+from engine.parts import Part, Parts
+
+STOP_SECONDS = 8.0
+
+
+class Command(BaseCommand):
+    help = "Runs the workers that execute runs. SIGTERM ends them in order; scripts run on and are adopted at the next start."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        kernel.hide_memory()
+        os.environ.setdefault("MALLOC_ARENA_MAX", "1")
+        ensure_keeper()
+        parts = Parts([Part("cluster", run_cluster, is_stuck)])
+        parts.run()
+        parts.stop(STOP_SECONDS)

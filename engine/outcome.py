@@ -1,0 +1,109 @@
+"""From an exit record to a status and a reason in words. Pure."""
+
+import signal
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from history.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a step ended. `started_at` is when its script really started, None when it never did."""
+
+    status: Status
+    reason: str
+    exit_code: int | None
+    started_at: datetime | None
+    finished_at: datetime
+    cpu_seconds: float | None
+    peak_memory_bytes: int | None
+
+
+def outcome_of(record: dict[str, Any], *, timeout_seconds: int, stopped_by: str, last_line: str = "") -> Outcome:
+    """What the exit record means; `last_line` of the log helps to say why a script failed."""
+    status, reason = _judge(record, timeout_seconds, stopped_by, last_line)
+    notes = []
+    if record.get("left_behind"):
+        count = record["left_behind"]
+        notes.append(f"{count} process{'es' if count > 1 else ''} it left running {'were' if count > 1 else 'was'} ended.")
+    if record.get("log_is_cut"):
+        notes.append("Its log is cut at the size limit.")
+    exit_code = record.get("exit_code")
+    if exit_code is None and record.get("signal"):
+        exit_code = -record["signal"]
+    return Outcome(
+        status=status,
+        reason=" ".join([reason, *notes]).strip(),
+        exit_code=exit_code,
+        started_at=_moment(record.get("started_at")),
+        finished_at=_moment(record["finished_at"]) or datetime.now(UTC),
+        cpu_seconds=record.get("cpu_seconds"),
+        peak_memory_bytes=record.get("peak_memory_bytes"),
+    )
+
+
+def lost(reason: str, now: datetime) -> Outcome:
+    """The platform lost sight of the step."""
+    return Outcome(Status.LOST, reason, None, None, now, None, None)
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds is not None else None
+
+
+def _judge(record: dict[str, Any], timeout_seconds: int, stopped_by: str, last_line: str) -> tuple[Status, str]:
+    detail = record.get("detail", "")
+    match record["cause"]:
+        case "timeout":
+            return Status.TIMEOUT, f"It ran longer than its limit of {_span(timeout_seconds)} and was ended."
+        case "stopped":
+            return Status.STOPPED, detail or (f"Stopped by {stopped_by}." if stopped_by else "It was stopped.")
+        case "memory":
+            return Status.FAILED, f"It used {_size(int(detail))} of memory, more than its limit, and was ended."
+        case "disk":
+            return Status.FAILED, f"Its directory grew to {_size(int(detail))}, more than its limit, and it was ended."
+        case "start":
+            return Status.FAILED, f"It could not be started: {detail}."
+        case "supervisor":
+            return Status.LOST, f"Its supervisor died ({detail}), so the script was ended: how far it came is not known."
+        case "lost":
+            return Status.LOST, detail
+        case _:
+            return _judge_exit(record, last_line)
+
+
+def _judge_exit(record: dict[str, Any], last_line: str) -> tuple[Status, str]:
+    if record["exit_code"] == 0:
+        return Status.SUCCESS, ""
+    said = f" {last_line}" if last_line else ""
+    if record["exit_code"] is not None:
+        return Status.FAILED, f"Exit code {record['exit_code']}.{said}"
+    number = record["signal"]
+    if number is None:
+        return Status.LOST, "Nothing is known of how it ended."
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    return Status.FAILED, f"Ended by {name} ({signal.strsignal(number) or 'a signal'})."
+
+
+def exception_line(tail: bytes) -> str:
+    """The last line of a log when it tells of an exception, as `ValueError: no rows`; else ""."""
+    lines = tail.decode(errors="replace").strip().splitlines()
+    if not lines or "Traceback (most recent call last)" not in tail.decode(errors="replace"):
+        return ""
+    name = lines[-1].partition(":")[0].rpartition(".")[2]
+    return lines[-1][:300] if name.isidentifier() and name[:1].isupper() else ""
+
+
+def _span(seconds: int) -> str:
+    if seconds % 60 or seconds < 60:
+        return f"{seconds} second{'s' if seconds != 1 else ''}"
+    return f"{seconds // 60} minute{'s' if seconds != 60 else ''}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1024 / 1024:,.0f} MiB"

@@ -1,0 +1,83 @@
+"""What died without a word: looked for at start and every few seconds. The evidence is on disk and in /proc, never mere age."""
+
+import logging
+import time
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from core import layout
+from engine import keeper
+from engine.advance import advance, start_step, write_end
+from engine.host import kernel, records
+from history import ledger
+from history.models import Run, StepRun
+from history.status import ALIVE
+
+logger = logging.getLogger(__name__)
+
+# How long a step may be on its way from "begun" to "supervised" before it is asked for again.
+START_PATIENCE = timedelta(seconds=10)
+
+
+def look_after_runs() -> None:
+    """Vouch for this host's runs; end or restart what is stuck; lose the runs of hosts that are gone."""
+    ledger.renew(settings.HOST_KEY, kernel.boot_id())
+    ledger.lose_abandoned(settings.HOST_KEY)
+    alive = StepRun.objects.filter(run__host_key=settings.HOST_KEY, status__in=ALIVE).select_related("run", "version")
+    stuck = {step.run_id for step in alive if _look_at(step)}
+    # Between two stages a crash leaves a run with no step alive: moving it on again is harmless for all others.
+    between = Run.objects.filter(host_key=settings.HOST_KEY, status__in=ALIVE).exclude(steps__status__in=ALIVE)
+    stuck |= set(between.values_list("id", flat=True))
+    if stuck:
+        advance(stuck)
+
+
+def _look_at(step: StepRun) -> bool:
+    """True when the step has an end to be recorded, which this may have found out just now."""
+    folder = layout.step_folder(step.run_id, step.position, step.attempt)
+    if (folder / records.EXIT).exists():
+        return True
+    if keeper.is_supervised(folder):
+        return False
+    state = records.read(str(folder / records.STATE))
+    if state is None:
+        return _look_at_start(step)
+    # Its supervisor is dead. It may have said its last word between our two looks, and the keeper is told of the
+    # death too and cleans up quicker: give both a moment.
+    time.sleep(0.2)
+    if not (folder / records.EXIT).exists():
+        killed = end_leftovers(step.run)
+        same_boot = state["boot_id"] == kernel.boot_id()
+        detail = "Its supervisor died, so the script was ended" if same_boot else "The host was restarted while it ran"
+        more = f"; {killed} of its processes were still there" if killed else ""
+        write_end(folder, step, cause="lost", detail=f"{detail}{more}. How far it came is not known.")
+    return True
+
+
+def _look_at_start(step: StepRun) -> bool:
+    """The step was begun, but no supervisor has written its state."""
+    if step.started_at and step.started_at > timezone.now() - START_PATIENCE:
+        return False
+    folder = layout.step_folder(step.run_id, step.position, step.attempt)
+    if (folder / records.STARTED).exists():
+        # The script starts after the state is written: so it never ran. But that it was tried must not be hidden.
+        write_end(folder, step, cause="lost", detail="The keeper died while it was starting the step; the script never ran.")
+        return True
+    logger.warning("Step %s of run %s was begun but not started; asking for it again.", step.position, step.run_id)
+    start_step(step, stage_size=step.run.steps.filter(stage=step.stage).count(), step_count=step.run.steps.count())
+    return False
+
+
+def end_leftovers(run: Run) -> int:
+    """Kill what carries the run's mark and has no supervisor any more; returns how many there were."""
+    marker = f"PYSCHED_RUN_DIR={layout.run_directory(run.output_dir)}".encode()
+    killed = 0
+    for _ in range(100):
+        found = kernel.marked_processes(marker)
+        if not found:
+            break
+        killed = max(killed, kernel.signal_all(found, 9))
+        time.sleep(0.01)
+    return killed

@@ -1,0 +1,101 @@
+"""`manage.py up`: the platform in one command."""
+
+import gc
+import os
+import signal
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
+
+from core import layout
+from engine.cluster import is_stuck, run_cluster
+from engine.host import kernel
+from engine.keeper import ensure_keeper
+from engine.parts import Part, Parts
+from engine.shutdown import stop_scripts
+from operations.bootstrap import ensure_administrator
+from operations.demo import ensure_demo
+from pyscheduler.web.server import bind, serve
+from pyscheduler.web.warm import warm_up
+from schedules.clock import run_clock
+
+# Together under the ten seconds that an end may take.
+PARTS_SECONDS, SCRIPTS_SECONDS = 3.5, 6.0
+
+
+class Command(BaseCommand):
+    help = "Starts web server, clock and workers, and keeps them running."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default=settings.HOST)
+        parser.add_argument("--port", type=int, default=settings.PORT)
+        parser.add_argument("--workers", type=int, default=settings.WORKERS)
+        parser.add_argument("--no-demo", action="store_true", help="Do not make the demo content.")
+        parser.add_argument(
+            "--scripts",
+            choices=["auto", "stop", "keep"],
+            default=settings.ON_SHUTDOWN,
+            help="What happens to running scripts at the end: auto stops them on Ctrl-C and keeps them on SIGTERM.",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, port = options["host"], options["port"]
+        self._configure(host, port, options["workers"])
+        kernel.hide_memory()
+        # Bound here and inherited: a port in use is told before anything starts, and while the web server is restarted
+        # browsers wait in the socket's queue instead of being refused.
+        try:
+            listener = bind(host, port)
+        except OSError as error:
+            raise CommandError(f"Port {port} of {host} cannot be used ({error.strerror}); choose another with --port.") from None
+        self._prepare(demo=not options["no_demo"])
+        ensure_keeper()
+        warm_up()
+        connections.close_all()
+        gc.collect()
+        gc.freeze()
+        parts = Parts(
+            [
+                Part("web server", lambda: serve(listener)),
+                Part("clock", run_clock),
+                Part("cluster", run_cluster, is_stuck),
+            ]
+        )
+        self.stdout.write(f"PyScheduler is running at {settings.PUBLIC_URL}/ (Ctrl-C ends it)")
+        self.stdout.flush()
+        self._end(parts, parts.run(), options["scripts"])
+
+    def _configure(self, host: str, port: int, workers: int) -> None:
+        from django_q.conf import Conf
+
+        if not 1 <= workers <= 64:
+            raise CommandError(f"--workers: {workers} is out of range; use 1 to 64.")
+        Conf.WORKERS = workers
+        settings.HOST, settings.PORT = host, port
+        if "PYSCHED_URL" not in os.environ:
+            shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+            settings.PUBLIC_URL = f"http://{shown}:{port}"
+        if host not in settings.ALLOWED_HOSTS and host not in ("0.0.0.0", "::"):  # noqa: S104
+            settings.ALLOWED_HOSTS.append(host)
+
+    def _prepare(self, *, demo: bool) -> None:
+        layout.data_path().mkdir(parents=True, exist_ok=True, mode=0o700)
+        call_command("migrate", interactive=False, verbosity=0)
+        credentials = ensure_administrator()
+        if demo:
+            ensure_demo()
+        if credentials:
+            self.stdout.write(f"First log-in: {credentials.username}  password: {credentials.password}")
+
+    def _end(self, parts: Parts, why: signal.Signals, scripts: str) -> None:
+        self.stdout.write("Ending …")
+        parts.stop(PARTS_SECONDS)
+        if scripts == "stop" or (scripts == "auto" and why is signal.SIGINT):
+            left = stop_scripts(SCRIPTS_SECONDS)
+            if left:
+                self.stdout.write(f"{left} runs did not end in time; the next start records what became of them.")
+        else:
+            self.stdout.write("Running scripts run on; the next start adopts them.")

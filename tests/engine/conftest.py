@@ -1,0 +1,99 @@
+"""The engine on real parts: a keeper of the test's own, real supervisors, real scripts; the test plays the worker."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core import layout
+from core.doorbell import Listener
+from engine import keeper
+from engine.host import kernel
+from engine.tasks import drain, look
+from history.models import Run
+from history.status import FINAL, Status
+
+
+class Engine:
+    """Plays the worker: drains when a bell rings."""
+
+    def __init__(self) -> None:
+        self.ear = Listener(layout.bells(), "queue")
+
+    def until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+        """Work until the condition holds; the test fails when it does not in time."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come to that in time"
+            drain()
+            if not condition():
+                self.ear.wait(0.05)
+
+    def finish(self, run: Run, seconds: float = 20) -> Run:
+        self.until(lambda: Run.objects.get(pk=run.pk).status in FINAL, seconds)
+        run.refresh_from_db()
+        return run
+
+    def started(self, run: Run) -> Run:
+        """Until the script of the first step has printed something."""
+        self.until(lambda: Run.objects.get(pk=run.pk).status == Status.RUNNING and bool(log_of(run)))
+        run.refresh_from_db()
+        return run
+
+    def look(self) -> None:
+        look()
+
+
+def log_of(run: Run) -> bytes:
+    path = layout.control_folder(run.pk) / "log"
+    return path.read_bytes() if path.exists() else b""
+
+
+def directory_of(run: Run) -> Path:
+    return layout.run_directory(run.output_dir)
+
+
+def processes_of(run: Run) -> list[int]:
+    """Everything of the run's scripts that lives."""
+    return kernel.marked_processes(f"PYSCHED_RUN_DIR={directory_of(run)}".encode())
+
+
+def keeper_pid() -> int:
+    """The keeper of this test: who holds its lock."""
+    inode = (layout.keeper_folder() / "lock").stat().st_ino
+    for line in Path("/proc/locks").read_text().splitlines():
+        fields = line.split()
+        if "FLOCK" in fields and fields[5].endswith(f":{inode}"):
+            return int(fields[4])
+    raise AssertionError("no keeper holds the lock")
+
+
+def supervisor_pid(run: Run, position: int = 1) -> int:
+    from engine.host import records
+
+    state = records.read(str(layout.step_folder(run.pk, position, 1) / records.STATE))
+    assert state is not None
+    return int(state["pid"])
+
+
+@pytest.fixture
+def engine(db: None, settings: Any) -> Iterator[Engine]:
+    settings.STOP_GRACE_SECONDS = 1
+    settings.MAX_RUNS = 8
+    keeper.ensure_keeper()
+    engine = Engine()
+    yield engine
+    engine.ear.close()
+    with contextlib.suppress(AssertionError, OSError):
+        pid = keeper_pid()
+        kernel.signal_all([*kernel.descendants(pid), pid], signal.SIGKILL)
+    for run in Run.objects.exclude(output_dir=""):
+        kernel.signal_all(processes_of(run), signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass

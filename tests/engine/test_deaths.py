@@ -1,0 +1,170 @@
+"""kill -9 of everything that a run stands on: it ends truthfully, once, and nothing of the script is left."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from core import layout
+from engine import keeper
+from engine.host import records
+from engine.recovery import START_PATIENCE
+from history import ledger
+from history.models import Run, StepRun
+from history.status import Status
+from tests.engine.conftest import Engine, keeper_pid, log_of, processes_of, supervisor_pid
+
+pytestmark = pytest.mark.engine
+
+Make = Callable[..., Any]
+
+FAMILY = """
+import os, subprocess, sys, time
+subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'], start_new_session=True)
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(300)
+print('ready', flush=True)
+time.sleep(300)
+"""
+
+
+def gone(run: Run) -> bool:
+    return processes_of(run) == []
+
+
+def test_a_killed_supervisor_ends_the_script_and_the_run_is_lost(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    run = engine.started(make_run(make_thread("Family", FAMILY)))
+    assert len(processes_of(run)) >= 3
+    os.kill(supervisor_pid(run), signal.SIGKILL)
+    engine.finish(run)
+    assert run.status == Status.LOST
+    assert run.reason == "Its supervisor died (signal 9), so the script was ended: how far it came is not known."
+    assert gone(run)
+
+
+def test_a_killed_keeper_leaves_the_script_running_and_its_end_is_recorded(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    source = "import os, time\nprint('up', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('done')\n"
+    run = engine.started(make_run(make_thread("Sturdy", source)))
+    os.kill(keeper_pid(), signal.SIGKILL)
+    (layout.run_directory(run.output_dir) / "go").touch()
+    engine.finish(run)
+    assert (run.status, log_of(run)) == (Status.SUCCESS, b"up\ndone\n")
+
+
+def test_the_next_step_finds_a_new_keeper(engine: Engine, make_thread: Make, make_process: Make, make_run: Make) -> None:
+    first = make_thread("First", "import time; print('up', flush=True); time.sleep(0.3)")
+    run = engine.started(make_run(make_process(threads=[first, make_thread("Second", "print('second')")])))
+    os.kill(keeper_pid(), signal.SIGKILL)
+    engine.finish(run)
+    assert run.status == Status.SUCCESS
+    assert b"second" in log_of(run)
+
+
+def test_keeper_and_supervisor_killed_together_leave_nothing(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    run = engine.started(make_run(make_thread("Family", FAMILY)))
+    killed = [keeper_pid(), supervisor_pid(run)]
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    while keeper.is_supervised(layout.step_folder(run.pk, 1, 1)):
+        time.sleep(0.01)
+    engine.look()
+    engine.finish(run)
+    assert run.status == Status.LOST
+    assert "Its supervisor died, so the script was ended" in run.reason
+    assert gone(run)
+
+
+def test_a_lost_bell_is_made_good_by_the_look(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    run = engine.started(make_run(make_thread("Quiet", "import time; print('up', flush=True); time.sleep(0.2)")))
+    link = layout.ended_folder() / records.ended_name(run.pk, 1, 1)
+    deadline = time.monotonic() + 10
+    while not os.path.lexists(link):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    link.unlink()
+    engine.look()
+    run.refresh_from_db()
+    assert run.status == Status.SUCCESS
+
+
+def test_a_step_begun_but_never_started_is_asked_for_again(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    """The worker died between the commit and the keeper."""
+    run = make_run(make_thread("Late", "print('ran')"))
+    assert [claimed.pk for claimed in ledger.claim("testhost", 8)] == [run.pk]
+    Run.objects.filter(pk=run.pk).update(host_key=_host())
+    StepRun.objects.filter(run=run).update(started_at=timezone.now() - 2 * START_PATIENCE)
+    engine.look()
+    engine.finish(run)
+    assert (run.status, log_of(run)) == (Status.SUCCESS, b"ran\n")
+
+
+def test_asking_the_keeper_twice_starts_once(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    run = engine.started(make_run(make_thread("Once", "import time\nprint('started', flush=True)\ntime.sleep(0.3)")))
+    for _ in range(3):
+        keeper.start_step(layout.step_folder(run.pk, 1, 1))
+    engine.finish(run)
+    assert log_of(run) == b"started\n"
+
+
+def test_a_run_of_a_vanished_host_is_lost_with_the_reason(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    run = make_run(make_thread())
+    ledger.claim("far-away", 8)
+    Run.objects.filter(pk=run.pk).update(lease_expires_at=timezone.now() - 2 * ledger.LEASE)
+    engine.look()
+    run.refresh_from_db()
+    assert run.status == Status.LOST
+    assert run.reason.startswith("Host far-away has not been heard of since ")
+
+
+def test_a_script_whose_interpreter_is_gone_fails_with_the_reason(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, make_thread: Make, make_run: Make
+) -> None:
+    monkeypatch.setattr("engine.environment.interpreter", lambda: "/nowhere/python")
+    run = engine.finish(make_run(make_thread()))
+    assert run.status == Status.FAILED
+    assert run.reason == "It could not be started: [Errno 2] No such file or directory: '/nowhere/python'."
+
+
+def test_a_version_deleted_while_it_waited_is_said(engine: Engine, people: Any, make_thread: Make, make_run: Make) -> None:
+    from threads.services import delete_thread
+
+    thread = make_thread("Gone")
+    run = make_run(thread)
+    delete_thread(thread=thread, user=people.editor)
+    engine.finish(run)
+    assert run.status == Status.FAILED
+    assert "the version was deleted before it could run" in run.reason
+
+
+def test_one_run_that_makes_trouble_does_not_stop_the_others(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, make_thread: Make, make_run: Make
+) -> None:
+    from engine import advance as module
+
+    poisoned = make_run(make_thread("Poisoned"))
+    fine = make_run(make_thread("Fine"))
+    real = module.found_files
+
+    def trip(run: Run, inputs: Any) -> Any:
+        if run.pk == poisoned.pk:
+            raise RuntimeError("poison")
+        return real(run, inputs)
+
+    monkeypatch.setattr(module, "found_files", trip)
+    engine.finish(fine)
+    assert fine.status == Status.SUCCESS
+    monkeypatch.undo()
+    engine.look()
+    engine.finish(poisoned)
+    assert poisoned.status == Status.SUCCESS
+
+
+def _host() -> str:
+    from django.conf import settings
+
+    return str(settings.HOST_KEY)

@@ -1,0 +1,244 @@
+"""The way of a run, on real parts."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core import layout
+from history.models import Artifact, Run
+from history.services import request_stop
+from history.status import Status
+from processes.models import OnFailure
+from processes.services import StepPlan, create_process
+from tests.engine.conftest import Engine, directory_of, log_of, processes_of
+from threads.services import Upload
+
+pytestmark = pytest.mark.engine
+
+Make = Callable[..., Any]
+
+
+def test_a_script_runs_and_leaves_its_log_and_files(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    source = "print('hello')\nopen('out.txt', 'w').write('data')\n"
+    run = engine.finish(make_run(make_thread("Report", source)))
+    assert (run.status, run.exit_code, run.reason) == (Status.SUCCESS, 0, "")
+    assert log_of(run) == b"hello\n"
+    assert run.output_dir.startswith("report/")
+    assert (directory_of(run) / "run.log").read_bytes() == b"hello\n"
+    assert [(file.path, file.size_bytes) for file in run.artifacts.all()] == [("out.txt", 4)]
+    assert run.peak_memory_bytes and run.cpu_seconds and run.duration_ms is not None
+
+
+def test_a_script_finds_what_the_contract_promises(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    source = "import json, os, sys\nimport threadkit\njson.dump({'env': dict(os.environ), 'argv': sys.argv[1:], 'cwd': os.getcwd(), 'kit': threadkit.parameters()}, open('seen.json', 'w'))\n"
+    thread = make_thread("Seen", source=None, script=Upload("seen.py", source.encode()), input_file=Upload("pages.csv", b"a,b\n1,2\n"))
+    run = engine.finish(make_run(thread, parameters={"max_pages": 3, "deep": True, "skip": False, "tag": ["a", "b"]}))
+    assert run.status == Status.SUCCESS, log_of(run)
+    seen = json.loads((directory_of(run) / "seen.json").read_text())
+    env = seen["env"]
+    assert seen["cwd"] == env["PYSCHED_RUN_DIR"] == str(directory_of(run))
+    assert (env["PYSCHED_RUN_ID"], env["PYSCHED_STEP"], env["PYSCHED_ATTEMPT"]) == (str(run.pk), "seen", "1")
+    assert Path(env["PYSCHED_INPUT"]).read_text() == "a,b\n1,2\n"
+    assert (directory_of(run) / "pages.csv").read_text() == "a,b\n1,2\n"
+    assert seen["argv"] == ["--max-pages=3", "--deep", "--tag=a", "--tag=b"]
+    assert seen["kit"] == json.loads(env["PYSCHED_PARAMETERS"]) == run.parameters
+    assert not [name for name in env if name in ("PYSCHED_SECRET_KEY", "PYSCHED_DATA_PATH", "DJANGO_SETTINGS_MODULE", "PYSCHED_DATABASE_URL")]
+    assert [file.path for file in run.artifacts.all()] == ["seen.json"]
+
+
+def test_a_script_sees_no_package_of_the_platform(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    run = engine.finish(make_run(make_thread("Spy", "import importlib.util as u\nprint([n for n in ('django', 'engine', 'pyscheduler', 'core') if u.find_spec(n)])\n")))
+    assert log_of(run) == b"[]\n"
+
+
+def test_steps_share_the_directory_and_run_in_order(engine: Engine, make_thread: Make, make_process: Make, make_run: Make) -> None:
+    first = make_thread("Write", "open('table.csv', 'w').write('x')\nprint('wrote')\n")
+    second = make_thread("Read", "print(open('table.csv').read())\n")
+    run = engine.finish(make_run(make_process(threads=[first, second])))
+    assert run.status == Status.SUCCESS
+    assert log_of(run).decode().splitlines() == [
+        "--- Step 1 of 2: Write, version 1 ---", "wrote", "--- Step 2 of 2: Read, version 1 ---", "x",
+    ]  # fmt: skip
+    first_step, second_step = run.steps.all()
+    assert first_step.finished_at <= second_step.started_at
+
+
+def test_steps_of_a_stage_run_side_by_side(engine: Engine, make_thread: Make, make_process: Make, make_run: Make) -> None:
+    """Each waits for the other's file: one after the other they would never end."""
+    source = "import os, sys, time\nme, other = '{}', '{}'\nopen(me, 'w').close()\nwhile not os.path.exists(other): time.sleep(0.01)\nprint('met')\n"
+    threads = [make_thread("A", source.format("a", "b")), make_thread("B", source.format("b", "a"))]
+    run = engine.finish(make_run(make_process(threads=threads, stages=[1, 1])))
+    assert run.status == Status.SUCCESS
+    assert {b"[A] met", b"[B] met"} <= set(log_of(run).splitlines())
+
+
+def test_a_failure_stops_the_process_and_says_where(engine: Engine, make_thread: Make, make_process: Make, make_run: Make) -> None:
+    bad = make_thread("Bad", "raise ValueError('no rows')\n")
+    run = engine.finish(make_run(make_process(threads=[bad, make_thread("After")])))
+    assert (run.status, run.exit_code) == (Status.FAILED, 1)
+    assert run.reason == "Step 1 (Bad): Exit code 1. ValueError: no rows"
+    assert [step.status for step in run.steps.all()] == [Status.FAILED, Status.SKIPPED]
+
+
+def test_a_process_goes_on_where_it_is_told_to(engine: Engine, people: Any, make_thread: Make, make_run: Make) -> None:
+    steps = [StepPlan(make_thread("Bad", "raise SystemExit(3)"), 1, on_failure=OnFailure.CONTINUE), StepPlan(make_thread("After"), 2)]
+    run = engine.finish(make_run(create_process(team=people.team, user=people.editor, name="Brave", steps=steps)))
+    assert run.status == Status.SUCCESS
+    assert run.reason == "It went on after Bad had failed."
+    assert [step.status for step in run.steps.all()] == [Status.FAILED, Status.SUCCESS]
+
+
+def test_a_script_over_its_time_is_ended(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    run = engine.finish(make_run(make_thread("Slow", "import time; print('a', flush=True); time.sleep(60)", timeout_seconds=1)))
+    assert run.status == Status.TIMEOUT
+    assert run.reason == "It ran longer than its limit of 1 second and was ended."
+    assert processes_of(run) == []
+
+
+HOSTILE = """
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'])
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(300)
+    os._exit(0)
+print('ready', flush=True)
+time.sleep(300)
+"""
+
+
+def test_a_stop_ends_the_whole_tree(engine: Engine, people: Any, make_thread: Make, make_run: Make) -> None:
+    run = engine.started(make_run(make_thread("Hostile", HOSTILE)))
+    assert len(processes_of(run)) >= 3
+    request_stop(run=run, user=people.runner)
+    engine.finish(run)
+    assert (run.status, run.reason) == (Status.STOPPED, "Stopped by runner.")
+    assert processes_of(run) == []
+
+
+def test_a_stop_before_the_start_starts_nothing(engine: Engine, people: Any, make_thread: Make, make_run: Make) -> None:
+    run = make_run(make_thread("Never", "print('ran')"))
+    request_stop(run=run, user=people.runner)
+    engine.finish(run)
+    assert run.status == Status.STOPPED
+    assert log_of(run) == b""
+
+
+def test_what_a_script_leaves_running_ends_with_it(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    source = "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'], start_new_session=True)\nprint('bye')\n"
+    run = engine.finish(make_run(make_thread("Parent", source)))
+    assert run.status == Status.SUCCESS
+    assert run.reason == "1 process it left running was ended."
+    assert processes_of(run) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "reason"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", Status.FAILED, "Ended by SIGSEGV (Segmentation fault)."),
+        ("import os; os.close(1); os.close(2)", Status.SUCCESS, ""),
+        ("", Status.SUCCESS, ""),
+        ("import os, shutil; shutil.rmtree(os.getcwd())", Status.SUCCESS, ""),
+        ("raise SystemExit(7)", Status.FAILED, "Exit code 7."),
+        ("raise SystemExit('no data today')", Status.FAILED, "Exit code 1."),
+    ],
+    ids=["signal", "closes-stdout", "prints-nothing", "deletes-its-directory", "exit-code", "exit-message"],
+)
+def test_odd_ends_are_recorded_in_words(engine: Engine, make_thread: Make, make_run: Make, source: str, status: Status, reason: str) -> None:
+    run = engine.finish(make_run(make_thread("Odd", source or "pass")))
+    assert (run.status, run.reason) == (status, reason)
+    assert (directory_of(run) / "run.log").exists()
+
+
+def test_binary_output_is_kept_byte_for_byte(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    run = engine.finish(make_run(make_thread("Binary", "import sys; sys.stdout.buffer.write(bytes(range(256)) * 1000)")))
+    assert log_of(run) == bytes(range(256)) * 1000
+
+
+def test_a_million_lines_are_cut_with_a_notice_and_the_script_goes_on(engine: Engine, settings: Any, make_thread: Make, make_run: Make) -> None:
+    settings.LOG_LIMIT_BYTES = 1024 * 1024
+    source = "import sys\nfor n in range(1_000_000): sys.stdout.write(f'line {n}\\n')\nopen('end', 'w').write('reached')\n"
+    run = engine.finish(make_run(make_thread("Chatty", source)), seconds=60)
+    assert run.status == Status.SUCCESS
+    assert run.reason == "Its log is cut at the size limit."
+    log = log_of(run)
+    assert log.endswith(b"[The log was cut here: it reached its limit of 1048576 bytes. The script goes on.]\n")
+    assert len(log) < 1024 * 1024 + 200
+    assert (directory_of(run) / "end").read_text() == "reached"
+
+
+def test_a_full_directory_ends_the_run(engine: Engine, settings: Any, make_thread: Make, make_run: Make) -> None:
+    settings.RUN_DIRECTORY_LIMIT_BYTES = 2 * 1024 * 1024
+    source = "import time\nfor n in range(8): open(f'part{n}', 'wb').write(b'x' * 1024 * 1024)\ntime.sleep(60)\n"
+    run = engine.finish(make_run(make_thread("Hoarder", source)))
+    assert run.status == Status.FAILED
+    assert "more than its limit" in run.reason and "directory" in run.reason
+
+
+def test_too_much_memory_ends_the_run(engine: Engine, settings: Any, make_thread: Make, make_run: Make) -> None:
+    settings.DEFAULT_MEMORY_LIMIT_MB = 64
+    run = engine.finish(make_run(make_thread("Greedy", "import time\ndata = bytearray(150 * 1024 * 1024)\ntime.sleep(60)\n")))
+    assert run.status == Status.FAILED
+    assert "of memory, more than its limit" in run.reason
+
+
+def test_progress_reaches_the_platform(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    source = "import threadkit, time\nthreadkit.progress(3, 4, 'pages')\nprint('told', flush=True)\ntime.sleep(0.3)\n"
+    run = engine.finish(make_run(make_thread("Teller", source)))
+    assert json.loads((layout.control_folder(run.pk) / "progress").read_text()) == {"position": 1, "share": 0.75, "message": "pages"}
+
+
+def test_priority_goes_before_age(engine: Engine, settings: Any, make_thread: Make, make_run: Make) -> None:
+    settings.MAX_RUNS = 1
+    thread = make_thread()
+    runs = [make_run(thread, priority=priority) for priority in (0, 5, 0)]
+    for run in runs:
+        engine.finish(run)
+    order = sorted(runs, key=lambda run: run.started_at)
+    assert [run.number for run in order] == [2, 1, 3]
+
+
+def test_no_more_run_at_once_than_allowed(engine: Engine, settings: Any, make_thread: Make, make_run: Make) -> None:
+    settings.MAX_RUNS = 2
+    thread = make_thread("Nap", "import time; time.sleep(0.3)")
+    runs = [make_run(thread) for _ in range(5)]
+    most = 0
+
+    def all_done() -> bool:
+        nonlocal most
+        most = max(most, Run.objects.filter(status=Status.RUNNING).count())
+        return not Run.objects.exclude(status=Status.SUCCESS).exists()
+
+    engine.until(all_done)
+    assert most == 2
+    assert len(runs) == 5
+
+
+def test_links_out_of_the_directory_are_no_artifacts(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    source = "import os\nos.symlink('/etc/passwd', 'link')\nos.mkfifo('pipe')\nos.symlink('/etc', 'folder')\nopen('fine', 'w').write('1')\n"
+    run = engine.finish(make_run(make_thread("Sly", source)))
+    assert list(Artifact.objects.filter(run=run).values_list("path", flat=True)) == ["fine"]
+
+
+def test_a_script_gains_no_privileges_and_has_a_session_of_its_own(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    source = "import os, resource\nstatus = open('/proc/self/status').read()\nprint('NoNewPrivs:\\t1' in status, os.getsid(0) == os.getpid(), resource.getrlimit(resource.RLIMIT_CORE)[0], sorted(map(int, os.listdir('/proc/self/fd')))[:3])\n"
+    run = engine.finish(make_run(make_thread("Humble", source)))
+    assert log_of(run) == b"True True 0 [0, 1, 2]\n"
+
+
+def test_signals_of_the_terminal_do_not_reach_a_supervisor(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    from tests.engine.conftest import supervisor_pid
+
+    run = engine.started(make_run(make_thread("Calm", "import time; print('up', flush=True); time.sleep(0.5)")))
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        os.kill(supervisor_pid(run), number)
+    engine.finish(run)
+    assert run.status == Status.SUCCESS
