@@ -1,4 +1,7 @@
-"""Standing people and makers for all tests. The database is SQLite, or what PYSCHED_TEST_DATABASE names (`postgres`: a server made here)."""
+"""Standing people and makers for all tests.
+
+The database is SQLite, or with PYSCHED_TEST_DATABASE=postgres a PostgreSQL server made here.
+"""
 
 import os
 import tempfile
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
 
 _resources = ExitStack()
@@ -21,6 +25,10 @@ if os.environ.get("PYSCHED_TEST_DATABASE") == "postgres":
     from tests import postgres
 
     os.environ["PYSCHED_DATABASE_URL"] = _resources.enter_context(postgres.server())
+
+# Named here and not in pyproject.toml: pytest-django would read the settings before the lines above have said which.
+os.environ["DJANGO_SETTINGS_MODULE"] = "pyscheduler.settings"
+django.setup()
 
 
 def pytest_unconfigure() -> None:
@@ -61,7 +69,10 @@ def people(db: None) -> People:
     from accounts.roles import Role
     from accounts.services import create_team, set_member
 
-    made = {name: User.objects.create_user(name, f"{name}@example.org", "secret") for name in ("owner", "editor", "runner", "viewer", "stranger")}
+    made = {
+        name: User.objects.create_user(name, f"{name}@example.org", "secret")
+        for name in ("owner", "editor", "runner", "viewer", "stranger")
+    }
     operator = User.objects.create_superuser("operator", "operator@example.org", "secret")
     team = create_team(name="Weather", user=made["owner"])
     for role in (Role.EDITOR, Role.RUNNER, Role.VIEWER):
