@@ -1,0 +1,90 @@
+"""The record in Django's admin: to look at; runs can be stopped and started again."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+
+from core.admin import RecordAdmin, RecordInline, for_each
+from core.errors import Conflict
+from history.models import Artifact, Host, Run, StepRun
+from history.services import queue_run, request_stop
+from history.status import Trigger
+from processes.admin import ProcessAdmin
+from processes.models import Process
+from threads.admin import ThreadAdmin
+from threads.models import Thread
+
+
+@admin.action(description="Run now", permissions=["view"])
+def run_now(_admin: Any, request: HttpRequest, targets: Any) -> None:
+    for_each(request, targets, lambda target: queue_run(target=target, user=request.user, trigger=Trigger.MANUAL), "Queued")  # type: ignore[arg-type]
+
+
+# Threads and processes live in rooms below and know nothing of runs.
+for model, page in ((Thread, ThreadAdmin), (Process, ProcessAdmin)):
+    admin.site.get_model_admin(model).actions = (run_now, *page.actions)
+
+
+@admin.action(description="Stop selected runs", permissions=["view"])
+def stop(_admin: Any, request: HttpRequest, runs: Any) -> None:
+    for_each(request, runs, lambda run: request_stop(run=run, user=request.user), "Stopping")  # type: ignore[arg-type]
+
+
+@admin.action(description="Run selected again", permissions=["view"])
+def run_again(_admin: Any, request: HttpRequest, runs: Any) -> None:
+    for_each(request, runs.select_related("thread__team", "process__team"), lambda run: _again(run, request.user), "Queued")
+
+
+def _again(run: Run, user: Any) -> Run:
+    target = run.thread or run.process
+    if target is None:
+        raise Conflict(f"{run.name} is gone; there is nothing to run.")
+    return queue_run(target=target, user=user, trigger=Trigger.MANUAL, parameters=run.parameters, priority=run.priority)
+
+
+class StepRunInline(RecordInline):
+    model = StepRun
+    fields = ("position", "stage", "name", "version_number", "status", "reason", "exit_code", "started_at", "finished_at")
+
+
+@admin.register(Run)
+class RunAdmin(RecordAdmin):
+    list_display = ("number", "name", "team", "status", "kind", "trigger", "user", "queued_at", "started_at", "finished_at", "reason")
+    list_display_links = ("number", "name")
+    list_filter = ("status", "kind", "trigger", "team", "queued_at")
+    list_select_related = ("team", "user")
+    search_fields = ("name", "safe_name", "=number")
+    readonly_fields = ("files",)
+    inlines = (StepRunInline,)
+    actions = (stop, run_again)
+
+    @admin.display(description="files")
+    def files(self, run: Run) -> str:
+        """A link, for there may be thousands."""
+        address = reverse("admin:history_artifact_changelist")
+        return format_html('<a href="{}?run__id__exact={}">Files of this run</a>', address, run.pk)
+
+
+@admin.register(StepRun)
+class StepRunAdmin(RecordAdmin):
+    list_display = ("run", "position", "stage", "name", "version_number", "status", "exit_code", "started_at", "finished_at", "reason")
+    list_filter = ("status", "run__team")
+    list_select_related = ("run",)
+    search_fields = ("name", "safe_name", "=run__number")
+
+
+@admin.register(Artifact)
+class ArtifactAdmin(RecordAdmin):
+    list_display = ("path", "run", "size_bytes", "modified_at")
+    list_filter = ("run__team",)
+    list_select_related = ("run",)
+    search_fields = ("path", "=run__number")
+
+
+@admin.register(Host)
+class HostAdmin(RecordAdmin):
+    list_display = ("key", "seen_at", "started_at", "boot_id")
+    search_fields = ("key",)

@@ -1,0 +1,87 @@
+"""Schedules and what became of their due times in Django's admin."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from core.admin import RecordAdmin, VerbAdmin, VerbForm, for_each
+from core.errors import InvalidInput
+from schedules.models import ClockLease, Firing, Schedule
+from schedules.services import change_schedule, create_schedule, delete_schedule, run_now, set_enabled
+
+
+class ScheduleForm(VerbForm):
+    FIELDS = ("name", "kind", "cron", "interval_seconds", "run_at", "timezone", "enabled", "priority", "parameters")
+
+    def carry_out(self, user: Any, row: Schedule | None) -> Schedule:
+        targets = [target for target in (self.cleaned_data["thread"], self.cleaned_data["process"]) if target]
+        if len(targets) != 1:
+            raise InvalidInput.of("thread", "Choose a thread or a process, one of them.")
+        values = {name: self.cleaned_data[name] for name in self.FIELDS}
+        values["parameters"] = values["parameters"] or {}
+        if row is None:
+            return create_schedule(team=self.cleaned_data["team"], user=user, target=targets[0], **values)
+        changes = {name: values[name] for name in self.FIELDS if name in self.changed_data}
+        if not {"thread", "process"}.isdisjoint(self.changed_data):
+            changes["target"] = targets[0]
+        return change_schedule(schedule=row, user=user, **changes)
+
+
+@admin.action(description="Run now", permissions=["view"])
+def run(_admin: Any, request: HttpRequest, schedules: Any) -> None:
+    for_each(request, schedules, lambda schedule: run_now(schedule=schedule, user=request.user), "Queued")  # type: ignore[arg-type]
+
+
+@admin.action(description="Enable selected schedules", permissions=["change"])
+def enable(_admin: Any, request: HttpRequest, schedules: Any) -> None:
+    for_each(request, schedules, lambda schedule: set_enabled(schedule=schedule, user=request.user, enabled=True), "Enabled")  # type: ignore[arg-type]
+
+
+@admin.action(description="Disable selected schedules", permissions=["change"])
+def disable(_admin: Any, request: HttpRequest, schedules: Any) -> None:
+    for_each(request, schedules, lambda schedule: set_enabled(schedule=schedule, user=request.user, enabled=False), "Disabled")  # type: ignore[arg-type]
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(VerbAdmin):
+    form = ScheduleForm
+    fields = (
+        "team",
+        "thread",
+        "process",
+        *ScheduleForm.FIELDS,
+        "next_run_at",
+        "run_count",
+        "fault",
+        "created_by",
+        "created_at",
+        "updated_at",
+    )
+    readonly_fields = ("next_run_at", "run_count", "fault", "created_by", "created_at", "updated_at")
+    list_display = ("name", "team", "thread", "process", "kind", "cron", "enabled", "next_run_at", "run_count", "fault")
+    list_filter = ("enabled", "kind", "team", ("fault", admin.EmptyFieldListFilter))
+    list_select_related = ("team", "thread", "process")
+    search_fields = ("name", "thread__name", "process__name")
+    autocomplete_fields = ("team", "thread", "process")
+    actions = (run, enable, disable)
+    loss = "the record of its due times; its runs stay in the history"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return (*self.readonly_fields, "team") if obj else self.readonly_fields
+
+    def remove(self, row: Schedule, user: Any) -> None:
+        delete_schedule(schedule=row, user=user)
+
+
+@admin.register(Firing)
+class FiringAdmin(RecordAdmin):
+    list_display = ("schedule", "due_at", "outcome", "run", "covers", "reason", "created_at")
+    list_filter = ("outcome", "schedule__team", "due_at")
+    list_select_related = ("schedule", "run")
+    search_fields = ("schedule__name", "reason")
+
+
+@admin.register(ClockLease)
+class ClockLeaseAdmin(RecordAdmin):
+    list_display = ("name", "holder", "expires_at", "beat_at")
