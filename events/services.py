@@ -39,5 +39,9 @@ def notify(channel: str) -> None:
 
 
 def prune() -> int:
-    """Drop events that no reconnecting page will ask for; returns how many."""
-    return Event.objects.filter(created_at__lt=timezone.now() - KEEP).delete()[0]
+    """Drop events that no reconnecting page will ask for; returns how many.
+
+    The newest stays: its id is where the streams of pages begin that are drawn while nothing happens.
+    """
+    newest = Event.objects.order_by("-pk").values_list("pk", flat=True).first()
+    return Event.objects.filter(created_at__lt=timezone.now() - KEEP, pk__lt=newest or 0).delete()[0]

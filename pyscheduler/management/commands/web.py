@@ -1,0 +1,27 @@
+"""`manage.py web`: the web server as a service of its own."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from pyscheduler.web.server import CannotListen, bind, serve
+
+
+class Command(BaseCommand):
+    help = "Serve pages, API and event streams until SIGTERM or Ctrl-C."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default=settings.HOST, help="address to listen on (default: PYSCHED_HOST)")
+        parser.add_argument("--port", type=int, default=settings.PORT, help="port, 0 for a free one (default: PYSCHED_PORT)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            listener = bind(options["host"], options["port"])
+        except CannotListen as error:
+            raise CommandError(str(error)) from None
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        serve(listener, lambda: self.stdout.write(f"Web server: http://{shown}:{port}/"))
