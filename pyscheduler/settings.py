@@ -66,6 +66,8 @@ STOP_GRACE_SECONDS = env.integer("PYSCHED_STOP_GRACE", 5, least=0, most=600)
 MAX_SCRIPT_BYTES = 1024 * 1024
 MAX_FILE_BYTES = 50 * 1024 * 1024
 MAX_FILES = 20
+# A request as a whole: beyond it the web server does not read on.
+MAX_BODY_BYTES = 256 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 60 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
@@ -241,7 +243,14 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "ENUM_NAME_OVERRIDES": {"RunStatus": "history.status.Status"},
+    "ENUM_NAME_OVERRIDES": {
+        "RunStatus": "history.status.Status",
+        "RunKind": "history.status.Kind",
+        "ScheduleKind": "schedules.models.ScheduleKind",
+        "Role": "accounts.roles.Role",
+        "FileRole": "threads.models.FileRole",
+        "HealthState": "operations.api.STATES",
+    },
 }
 
 LOGGING = {
