@@ -1,4 +1,23 @@
-from django.contrib import admin
-from django.urls import path
+"""The addresses of everything."""
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path
+
+from pyscheduler import views
+
+urlpatterns = [
+    path("", views.dashboard, name="dashboard"),
+    path("login", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout", LogoutView.as_view(), name="logout"),
+    path("threads/", include("threads.urls")),
+    path("processes/", include("processes.urls")),
+    path("schedules/", include("schedules.urls")),
+    path("history/", include("history.urls")),
+    path("api/v1/", include("pyscheduler.api")),
+    path("admin/", admin.site.urls),
+]
+
+handler404 = "pyscheduler.views.page_not_found"
+handler403 = "pyscheduler.views.forbidden"
+handler400 = "pyscheduler.views.bad_request"

@@ -185,6 +185,12 @@ def query(context: RequestContext, **changes: Any) -> str:
     return f"?{values.urlencode()}"
 
 
+@register.simple_tag(takes_context=True)
+def query_without(context: RequestContext, name: str) -> str:
+    """The present query string without one value, from the first page on."""
+    return query(context, **{name: None, "cursor": None})
+
+
 def _change(values: QueryDict, name: str, value: Any) -> None:
     if value in (None, ""):
         values.pop(name, None)

@@ -23,7 +23,7 @@ function chooseTheme(choice) {
 const MINUTE = 60, HOUR = 3600, DAY = 86400;
 const two = (number) => String(number).padStart(2, "0");
 
-export function duration(milliseconds) {
+function duration(milliseconds) {
   if (milliseconds < 1000) return `${Math.trunc(milliseconds)} ms`;
   if (milliseconds < 10000) return `${(milliseconds / 1000).toFixed(1)} s`;
   const seconds = Math.trunc(milliseconds / 1000);
@@ -53,7 +53,7 @@ const WORDS = {
   exact: (moment) => exact.format(moment),
 };
 
-export function refreshTimes(root = document) {
+function refreshTimes(root = document) {
   const now = Date.now();
   for (const element of $$("time[data-time]", root)) {
     const moment = Date.parse(element.dateTime);
@@ -81,7 +81,7 @@ function symbol(name) {
   return svg;
 }
 
-export function toast({ text, tone = "idle", url = "", key = "" }) {
+function toast({ text, tone = "idle", url = "", key = "" }) {
   const stack = $("#toasts");
   if (!stack) return;
   if (key) $(`[data-key="${CSS.escape(key)}"]`, stack)?.remove();
@@ -106,8 +106,9 @@ function leaveLater(box, tone) {
   if (tone !== "bad") setTimeout(() => (box.matches(":hover, :focus-within") ? leaveLater(box, tone) : box.remove()), 6000);
 }
 
-document.addEventListener("ps:toast", (event) => toast(event.detail));
-document.addEventListener("ps:announce", (event) => { $("#announcer").textContent = event.detail.text; });
+// Captured: whoever tells need not let the event bubble.
+document.addEventListener("ps:toast", (event) => toast(event.detail), true);
+document.addEventListener("ps:announce", (event) => { $("#announcer").textContent = event.detail.text; }, true);
 
 // Dialogs, menus, copying
 
@@ -191,6 +192,13 @@ document.addEventListener("submit", (event) => {
   setTimeout(() => delete form.dataset.sent, 4000);
 });
 addEventListener("pageshow", () => $$("form[data-sent]").forEach((form) => delete form.dataset.sent));
+
+// Addresses without what was left empty.
+document.addEventListener("htmx:config:request", (event) => {
+  const { sourceElement, request } = event.detail.ctx;
+  if (!sourceElement?.closest?.("form[data-tidy]") || !(request.body instanceof FormData)) return;
+  for (const [name, value] of [...request.body]) if (value === "") request.body.delete(name);
+});
 
 // htmx: busy mark, errors in words, fresh times in what was swapped in
 

@@ -1,0 +1,97 @@
+"""Pages of the record: all runs, one run, what it left."""
+
+from itertools import groupby
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.access import fetch, may, person
+from accounts.querysets import teams_of
+from accounts.roles import Role
+from core.errors import Conflict
+from core.htmx import is_partial
+from core.paging import Cursor, page_of
+from history.forms import FilterForm
+from history.models import Run, StepRun
+from history.services import queue_run, request_stop
+from history.status import ACTIVE, Status, Trigger
+
+MAX_FILES_SHOWN = 200
+
+
+@require_GET
+def list_runs(request: HttpRequest) -> HttpResponse:
+    """All runs one may see, newest first, narrowed by the address."""
+    form = FilterForm(request.GET, teams=teams_of(request.user))
+    runs = form.narrow(Run.objects.visible_to(request.user)).select_related("team", "user")
+    page = page_of(runs, Cursor.parse(request.GET.get("cursor", "")))
+    context = {
+        "form": form,
+        "page": page,
+        "narrowed_to": _narrowed_to(request, form),
+        "states": [(state, state in form.chosen.get("status", [])) for state in Status],
+    }
+    return render(request, "history/list.html#runs" if is_partial(request) else "history/list.html", context)
+
+
+def _narrowed_to(request: HttpRequest, form: FilterForm) -> list[tuple[str, str, str, int]]:
+    """Of what thread, process or schedule only runs are shown: parameter, kind, name (as the last run knows it) and id."""
+    names = {"thread": "name", "process": "name", "schedule": "schedule_name"}
+    found = []
+    for parameter in names.keys() & form.chosen.keys():
+        lookup = "schedule_id" if parameter == "schedule" else parameter
+        runs = Run.objects.visible_to(request.user).filter(**{lookup: form.chosen[parameter]})
+        name = runs.order_by("-pk").values_list(names[parameter], flat=True).first()
+        found.append((parameter, parameter.capitalize(), name or "without runs", form.chosen[parameter]))
+    return found
+
+
+@require_GET
+def show_run(request: HttpRequest, pk: int) -> HttpResponse:
+    run = fetch(Run.objects.select_related("team", "user", "thread", "process"), request.user, pk=pk)
+    template = "history/run_live.html" if is_partial(request) else "history/run.html"
+    return render(request, template, {**_shown(run), "may_run": may(request.user, run.team, Role.RUNNER)})
+
+
+def _shown(run: Run) -> dict[str, Any]:
+    # The run was read before its steps: what is shown as ended is ended in all its parts.
+    steps = list(run.steps.select_related("thread").order_by("stage", "position"))
+    files = list(run.artifacts.all()[: MAX_FILES_SHOWN + 1])
+    return {
+        "run": run,
+        "steps": steps,
+        "stages": [(stage, list(group)) for stage, group in groupby(steps, key=lambda step: step.stage)],
+        "running": [step for step in steps if step.state == Status.RUNNING],
+        "done": sum(step.state.is_final for step in steps),
+        "files": files[:MAX_FILES_SHOWN],
+        "more_files": run.artifacts.count() - MAX_FILES_SHOWN if len(files) > MAX_FILES_SHOWN else 0,
+        "versions": _versions(steps),
+        "is_active": run.state in ACTIVE,
+        "target": run.thread or run.process,
+    }
+
+
+def _versions(steps: list[StepRun]) -> str:
+    """The version of a single step's run; of many steps each says its own."""
+    return f"v{steps[0].version_number}" if len(steps) == 1 else ""
+
+
+@require_POST
+def stop_run(request: HttpRequest, pk: int) -> HttpResponse:
+    run = request_stop(run=fetch(Run.objects.select_related("team"), person(request), pk=pk), user=person(request))
+    messages.info(request, f"Run #{run.number} is stopped." if run.is_final else f"Run #{run.number} was told to stop.")
+    return redirect("history:run", pk=run.pk)
+
+
+@require_POST
+def run_again(request: HttpRequest, pk: int) -> HttpResponse:
+    """The same target with the same parameters, as it is now: its newest versions run."""
+    run = fetch(Run.objects.select_related("team", "thread__team", "process__team"), person(request), Role.RUNNER, pk=pk)
+    target = run.thread or run.process
+    if target is None:
+        raise Conflict(f"{run.name} was deleted since; there is nothing to run again.")
+    again = queue_run(target=target, user=person(request), trigger=Trigger.MANUAL, parameters=run.parameters, priority=run.priority)
+    return redirect("history:run", pk=again.pk)

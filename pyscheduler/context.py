@@ -1,0 +1,63 @@
+"""What the frame around every page needs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accounts.models import User
+from accounts.querysets import teams_of
+from history.models import Run
+from history.status import ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class NavLink:
+    name: str
+    url: str
+    icon: str
+    current: bool
+
+
+NAV = (
+    ("Home", "dashboard", "home"),
+    ("Threads", "threads:list", "file-code"),
+    ("Processes", "processes:list", "workflow"),
+    ("Schedules", "schedules:list", "calendar"),
+    ("History", "history:list", "history"),
+)
+
+
+class Shell:
+    """Navigation and teams; asked only by pages that have the frame, each at most once."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+        self._teams: list[Any] | None = None
+
+    @property
+    def nav(self) -> list[NavLink]:
+        match = self.request.resolver_match
+        here = (match.namespace or match.url_name or "") if match else ""
+        return [NavLink(name, reverse(view), icon, view.split(":")[0] == here) for name, view, icon in NAV]
+
+    @property
+    def teams(self) -> list[Any]:
+        if self._teams is None:
+            self._teams = list(teams_of(self.request.user))
+        return self._teams
+
+    @property
+    def many_teams(self) -> bool:
+        """Whether a list must say whose things it shows."""
+        return len(self.teams) > 1
+
+    @property
+    def active_runs(self) -> int:
+        user = self.request.user
+        return Run.objects.visible_to(user).filter(status__in=ACTIVE).count() if isinstance(user, User) else 0
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    return {"shell": Shell(request), "live_cursor": getattr(request, "live_cursor", 0)}

@@ -1,0 +1,61 @@
+"""The start page, and what is said when an address leads nowhere."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from accounts.access import person, teams_where
+from accounts.models import User
+from accounts.roles import Role
+from core.api import error_body
+from core.errors import DomainError, Forbidden, InvalidInput, NotFound
+from core.htmx import is_partial
+from pyscheduler import home
+from schedules.status import clock_status
+from threads.models import Thread
+
+
+@require_GET
+def dashboard(request: HttpRequest) -> HttpResponse:
+    """What runs, what ran, what comes next; for a new team, how to begin."""
+    user = person(request)
+    context = _overview(user)
+    if not is_partial(request):
+        context |= {"has_threads": Thread.objects.visible_to(user).exists(), "may_write": bool(teams_where(user, Role.EDITOR))}
+    return render(request, "dashboard.html#overview" if is_partial(request) else "dashboard.html", context)
+
+
+def _overview(user: User) -> dict[str, Any]:
+    active, active_count = home.active_runs(user, most=8)
+    return {
+        "active": active,
+        "active_count": active_count,
+        "recent": home.ended_runs(user, most=10),
+        "failures": home.failures(user, most=5),
+        "upcoming": home.next_schedules(user, most=6),
+        "day": home.last_day(user),
+        "clock": clock_status(),
+        "hosts": home.hosts(),
+    }
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _refusal(request, NotFound(), "Nothing here")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _refusal(request, Forbidden(), "Not allowed")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _refusal(request, InvalidInput("The request could not be read; go back and try again."), "That did not work")
+
+
+def _refusal(request: HttpRequest, error: DomainError, title: str) -> HttpResponse:
+    """The refusal in the form its reader understands: the API's, a piece of a page, a page."""
+    if request.path.startswith("/api/"):
+        return JsonResponse(error_body(error.code, error.message), status=error.status)
+    template = "error_fragment.html" if request.headers.get("HX-Request") == "true" else "error.html"
+    return render(request, template, {"error": error, "title": title}, status=error.status)
