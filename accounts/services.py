@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.access import require
 from accounts.models import ApiKey, AuditEntry, Membership, Team, User
 from accounts.roles import Role, Scope
-from core.errors import Conflict, InvalidInput
+from core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from core.names import clean_name, first_free, safe_name
 
 KEY_MARK = "psk_"
@@ -35,11 +35,23 @@ def record(*, user: User | None, verb: str, target: Model, team: Team | None = N
 @transaction.atomic
 def create_team(*, name: str, user: User) -> Team:
     """A new team with the user as its owner."""
+    if user.key and (user.key.team_id or not user.key.ceiling.covers(Role.OWNER)):
+        raise Forbidden("This key may not make teams; that takes one with the scope manage that is bound to no team.")
     name = clean_name(name)
     slug = first_free(safe_name(name, "team"), set(Team.objects.values_list("slug", flat=True)))
     team = Team.objects.create(name=name, slug=slug)
     Membership.objects.create(user=user, team=team, role=Role.OWNER)
     record(user=user, verb="created", target=team, team=team)
+    return team
+
+
+@transaction.atomic
+def rename_team(*, team: Team, user: User, name: str) -> Team:
+    """Another name; the slug stays, for keys and scripts name it."""
+    require(user, team, Role.OWNER)
+    team.name = clean_name(name)
+    team.save(update_fields=["name"])
+    record(user=user, verb="renamed", target=team, team=team)
     return team
 
 
@@ -88,6 +100,8 @@ def create_api_key(
         raise InvalidInput.of("scopes", f"Use one or more of {', '.join(Scope.values)}.")
     if days is not None and not 1 <= days <= 3650:
         raise InvalidInput.of("days", "A key lives from 1 to 3650 days.")
+    if by and by.key:
+        _check_no_wider(by.key, team)
     if team and not user.is_superuser and not Membership.objects.filter(user=user, team=team).exists():
         raise InvalidInput.of("team", f"{user.username} is no member of {team.name}.")
     text = KEY_MARK + secrets.token_urlsafe(32)
@@ -98,16 +112,32 @@ def create_api_key(
         prefix=text[:12],
         digest=digest_of(text),
         scopes=scopes,
-        expires_at=timezone.now() + timedelta(days=days) if days else None,
+        expires_at=_earlier(timezone.now() + timedelta(days=days) if days else None, by.key.expires_at if by and by.key else None),
     )
     record(user=by, verb="created", target=key, team=team, scopes=scopes)
     return key, text
 
 
+def _check_no_wider(maker: ApiKey, team: Team | None) -> None:
+    """A key that makes keys makes none that can more, or elsewhere, than itself."""
+    if not maker.ceiling.covers(Role.OWNER):
+        raise Forbidden("This key may not make keys; that takes one with the scope manage, or a log-in.")
+    if maker.team_id and (team is None or team.pk != maker.team_id):
+        raise InvalidInput.of("team", "The key you use acts in one team; it makes keys for that team alone.")
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((time for time in (one, other) if time), default=None)
+
+
 @transaction.atomic
 def revoke_api_key(*, key: ApiKey, user: User) -> None:
-    """From now on the key opens nothing. Its person may, and the owners of its team."""
+    """From now on the key opens nothing. Its person may, and the owners of its team; a key itself, or one with manage."""
     if key.user_id != user.pk and not user.is_superuser:
-        require(user, key.team or Team(), Role.OWNER)
+        if key.team is None:
+            raise NotFound
+        require(user, key.team, Role.OWNER)
+    if user.key and user.key.pk != key.pk and not user.key.ceiling.covers(Role.OWNER):
+        raise Forbidden("This key may end no other key; that takes one with the scope manage, or a log-in.")
     if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
         record(user=user, verb="revoked", target=key, team=key.team)

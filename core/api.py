@@ -1,11 +1,11 @@
 """What all resources of the REST API share: errors in one shape, lists paged by cursor."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import IntegrityError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.pagination import BasePagination
@@ -15,7 +15,7 @@ from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from core.errors import DomainError, InvalidInput
-from core.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Page, page_of
+from core.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Page, cut, page_of
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +35,15 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
+    elif isinstance(error, SuspiciousOperation):
+        return _refused_by_django(error)
+    elif isinstance(error, IntegrityError):
+        # What was checked has changed until it was written: somebody else was at it in the same moment.
+        logger.warning("A change did not fit the database any more.", exc_info=error)
+        return Response(error_body("conflict", "Somebody changed the same thing at the same moment; look again and retry."), status=409)
     if not isinstance(error, exceptions.APIException):
-        return None
+        logger.error("A call of the API failed.", exc_info=error)
+        return Response(error_body("server_error", "The platform failed at this; the operator finds it in the log."), status=500)
     headers = {}
     if wait := getattr(error, "wait", None):
         headers["Retry-After"] = str(int(wait) + 1)
@@ -45,6 +52,12 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
     fields = _by_field(error.detail) if isinstance(error, exceptions.ValidationError) else {}
     message = _first_message(fields) if fields else str(error.detail)
     return Response(error_body(CODES.get(error.status_code, "error"), message, fields), status=error.status_code, headers=headers)
+
+
+def _refused_by_django(error: SuspiciousOperation) -> Response:
+    if isinstance(error, RequestDataTooBig):
+        return Response(error_body("too_large", "What was sent is too large."), status=413)
+    return Response(error_body("invalid", str(error) or "The request cannot be read."), status=400)
 
 
 def _by_field(detail: Any, prefix: str = "") -> dict[str, list[str]]:
@@ -73,10 +86,16 @@ class CursorPages(BasePagination):
     """`{"results": […], "next": URL|null, "previous": URL|null}`, newest first, `?limit=` up to 200."""
 
     page: Page[Any]
+    # What each of a page's rows weighs, and how much a page may; it ends early when its rows weigh more.
+    weigh: Callable[[Sequence[Any]], Sequence[int]] | None = None
+    most_weight = 0
 
-    def paginate_queryset(self, queryset: "QuerySet[Model]", request: Request, view: APIView | None = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
         self.request = request
-        self.page = page_of(queryset, Cursor.parse(request.query_params.get("cursor", "")), self._limit(request))
+        cursor = Cursor.parse(request.query_params.get("cursor", ""))
+        self.page = page_of(queryset, cursor, self._limit(request))
+        if self.weigh and self.page.rows:
+            self.page = cut(self.page, cursor, self.weigh(self.page.rows), self.most_weight)
         return list(self.page.rows)
 
     def get_paginated_response(self, data: Sequence[Any]) -> Response:

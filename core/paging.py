@@ -1,7 +1,7 @@
 """Paging by key: the next page starts behind the last row's id, so page 40,000 costs what page 1 does."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Model, QuerySet
@@ -60,3 +60,21 @@ def page_of[Row: Model](rows: "QuerySet[Row, Any]", cursor: Cursor | None, limit
         next=Cursor(found[-1].pk, older=True) if found and has_next else None,
         previous=Cursor(found[0].pk, older=False) if found and has_previous else None,
     )
+
+
+def cut[Row: Model](page: Page[Row], cursor: Cursor | None, weights: Sequence[int], most: int) -> Page[Row]:
+    """The part of a page whose rows weigh `most` together, one row at least; the neighbouring page has the others."""
+    older = cursor is None or cursor.older
+    total, kept = 0, 0
+    for weight in weights if older else reversed(weights):
+        total += weight
+        if kept and total > most:
+            break
+        kept += 1
+    if kept == len(page.rows):
+        return page
+    if older:
+        rows = page.rows[:kept]
+        return replace(page, rows=rows, next=Cursor(rows[-1].pk, older=True))
+    rows = page.rows[-kept:]
+    return replace(page, rows=rows, previous=Cursor(rows[0].pk, older=False))

@@ -1,6 +1,6 @@
 """Verbs about runs: queue and stop. What the engine records of them is in `history.ledger`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,12 +13,13 @@ from accounts.models import Team, User
 from accounts.roles import Role
 from accounts.services import record
 from core.errors import Conflict, InvalidInput
+from core.plain import check_parameters
 from events.models import Event
 from events.services import publish_all
 from history.models import Run, StepRun
 from history.queue import host_queue, issue_ticket
 from history.status import ALIVE, Kind, Status, Trigger
-from processes.models import OnFailure, Process
+from processes.models import OnFailure, Process, Step
 from threads.models import Thread
 
 MAX_PRIORITY = 100
@@ -63,8 +64,7 @@ def queue_run(
 
 def check_order(order: RunOrder) -> None:
     """Returns if the order can be queued; InvalidInput by field or Conflict with what is missing."""
-    if not isinstance(order.parameters, dict) or any(not isinstance(name, str) for name in order.parameters):
-        raise InvalidInput.of("parameters", "Parameters are names with values.")
+    check_parameters(order.parameters)
     if isinstance(order.priority, bool) or not isinstance(order.priority, int) or not -MAX_PRIORITY <= order.priority <= MAX_PRIORITY:
         raise InvalidInput.of("priority", f"Use a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}.")
     plan_steps(order)
@@ -86,7 +86,7 @@ def plan_steps(order: RunOrder) -> list[PlannedStep]:
                 step.on_failure,
                 step.timeout_seconds or step.thread.timeout_seconds,
             )
-            for step in target.steps.select_related("thread__current_version").order_by("position")
+            for step in _steps_of(target)
         ]
     if not steps:
         raise Conflict(f"{target.name} has no steps yet; add a thread to it first.")
@@ -98,19 +98,31 @@ def plan_steps(order: RunOrder) -> list[PlannedStep]:
     return steps
 
 
+def load_steps(targets: Iterable[Thread | Process]) -> None:
+    """Read the steps of all processes among the targets at once: to plan many orders then asks the database no more."""
+    processes = {target.pk: target for target in targets if isinstance(target, Process)}
+    for process in processes.values():
+        process.loaded_steps = []  # type: ignore[attr-defined]
+    for step in Step.objects.filter(process__in=processes).select_related("thread__current_version").order_by("process", "position"):
+        processes[step.process_id].loaded_steps.append(step)  # type: ignore[attr-defined]
+
+
+def _steps_of(process: Process) -> list[Step]:
+    loaded: list[Step] | None = getattr(process, "loaded_steps", None)
+    if loaded is not None:
+        return loaded
+    return list(process.steps.select_related("thread__current_version").order_by("position"))
+
+
 @transaction.atomic
 def queue_runs(orders: Sequence[RunOrder]) -> list[Run]:
     """Queue runs in one transaction: rows, snapshots of their steps, one ticket, one bell. Roles are the caller's matter."""
     plans = [(order, plan_steps(order)) for order in orders]
     numbers = _numbers(order.target.team_id for order, _ in plans)
     now = timezone.now()
-    runs = Run.objects.bulk_create(
-        [_run_of(order, number, now) for (order, _), number in zip(plans, numbers, strict=True)]
-    )
+    runs = Run.objects.bulk_create([_run_of(order, number, now) for (order, _), number in zip(plans, numbers, strict=True)])
     StepRun.objects.bulk_create(
-        _step_of(run, position, step)
-        for run, (_, steps) in zip(runs, plans, strict=True)
-        for position, step in enumerate(steps, start=1)
+        _step_of(run, position, step) for run, (_, steps) in zip(runs, plans, strict=True) for position, step in enumerate(steps, start=1)
     )
     if runs:
         issue_ticket()
@@ -184,7 +196,11 @@ def request_stop(*, run: Run, user: User) -> Run:
     reason = f"Stopped by {user.username}."
     waiting = Run.objects.filter(pk=run.pk, status=Status.QUEUED)
     if waiting.update(
-        status=Status.STOPPED, reason=f"{reason[:-1]} before it started.", finished_at=now, stop_requested_at=now, stop_requested_by=user.username
+        status=Status.STOPPED,
+        reason=f"{reason[:-1]} before it started.",
+        finished_at=now,
+        stop_requested_at=now,
+        stop_requested_by=user.username,
     ):
         StepRun.objects.filter(run=run).update(status=Status.SKIPPED, reason=reason, finished_at=now)
     elif Run.objects.filter(pk=run.pk, status__in=ALIVE, stop_requested_at=None).update(

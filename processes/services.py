@@ -12,6 +12,7 @@ from accounts.roles import Role
 from accounts.services import record
 from core.errors import InvalidInput
 from core.names import clean_name, first_free, safe_name
+from core.plain import check_parameters
 from processes.models import MAX_STEPS, OnFailure, Process, Step
 from threads.models import MAX_TIMEOUT_SECONDS, Thread
 
@@ -28,12 +29,14 @@ class StepPlan:
 
 
 @transaction.atomic
-def create_process(*, team: Team, user: User, name: str, description: str = "", steps: Sequence[StepPlan] = ()) -> Process:
+def create_process(
+    *, team: Team, user: User, name: str, description: str = "", enabled: bool = True, steps: Sequence[StepPlan] = ()
+) -> Process:
     require(user, team, Role.EDITOR)
     name = clean_name(name)
     _check_description(description)
     process = Process.objects.create(
-        team=team, name=name, safe_name=_free_safe_name(team, name), description=description, created_by=user
+        team=team, name=name, safe_name=_free_safe_name(team, name), description=description, enabled=enabled, created_by=user
     )
     _write_steps(process, steps)
     record(user=user, verb="created", target=process)
@@ -104,8 +107,10 @@ def _faults(process: Process, step: StepPlan) -> list[tuple[str, str]]:
         faults.append(("on_failure", f"Use one of {', '.join(OnFailure.values)}."))
     if step.timeout_seconds is not None and not 1 <= step.timeout_seconds <= MAX_TIMEOUT_SECONDS:
         faults.append(("timeout_seconds", f"Use a whole number of seconds from 1 to {MAX_TIMEOUT_SECONDS:,}."))
-    if not isinstance(step.parameters, dict):
-        faults.append(("parameters", "Parameters are names with values."))
+    try:
+        check_parameters(step.parameters)
+    except InvalidInput as error:
+        faults.append(("parameters", error.message))
     return faults
 
 
@@ -117,5 +122,5 @@ def _check_description(description: str) -> None:
 def _free_safe_name(team: Team, name: str, but: Process | None = None) -> str:
     Team.objects.select_for_update().get(pk=team.pk)
     slug = safe_name(name, "process")
-    taken = Process.objects.filter(team=team, safe_name__startswith=slug[:50]).exclude(pk=but.pk if but else None)
+    taken = Process.objects.filter(team=team, safe_name__startswith=slug[:50]).exclude(pk=but.pk if but else 0)
     return first_free(slug, set(taken.values_list("safe_name", flat=True)))

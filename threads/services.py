@@ -18,7 +18,6 @@ from core.names import clean_name, first_free, safe_name
 from threads import blobs
 from threads.checks import EXTRA_TYPES, check_csv, check_filename, check_script, check_syntax, decode_source
 from threads.models import MAX_TIMEOUT_SECONDS, FileRole, Folder, Thread, ThreadDraft, ThreadType, ThreadVersion, VersionFile
-from django.conf import settings
 
 FIRST_SOURCE = '"""What this script does, in a sentence."""\n\nprint("Hello from PyScheduler")\n'
 
@@ -125,6 +124,19 @@ def publish(*, thread: Thread, user: User, message: str = "") -> ThreadVersion:
 
 
 @transaction.atomic
+def set_source(*, thread: Thread, user: User, source: str) -> ThreadVersion | None:
+    """Draft and new version in one; None when it is what the thread has already."""
+    require(user, thread.team, Role.EDITOR)
+    text = _source_of(source, None)
+    assert text is not None  # A source was given.
+    current = thread.current_version
+    if current and current.source == text:
+        return None
+    save_draft(thread=thread, user=user, source=text)
+    return publish(thread=thread, user=user)
+
+
+@transaction.atomic
 def replace_files(
     *,
     thread: Thread,
@@ -147,7 +159,9 @@ def replace_files(
     if len(kept) + len(new) > settings.MAX_FILES:
         raise InvalidInput.of("files", f"A thread has at most {settings.MAX_FILES} files.")
     if script:
-        ThreadDraft.objects.filter(thread=thread).update(source=text, revision=F("revision") + 1, updated_by=user, updated_at=timezone.now())
+        ThreadDraft.objects.filter(thread=thread).update(
+            source=text, revision=F("revision") + 1, updated_by=user, updated_at=timezone.now()
+        )
     return _add_version(thread, user, text, [*kept, *new], filename=filename, message="Files changed")
 
 
@@ -271,9 +285,7 @@ def _files_of(version: ThreadVersion | None) -> list[CheckedFile]:
     return [CheckedFile(FileRole(file.role), file.path, file.digest, file.size_bytes) for file in version.files.all()]
 
 
-def _add_version(
-    thread: Thread, user: User, source: str, files: Sequence[CheckedFile], *, filename: str, message: str
-) -> ThreadVersion:
+def _add_version(thread: Thread, user: User, source: str, files: Sequence[CheckedFile], *, filename: str, message: str) -> ThreadVersion:
     # The lock makes two who save at once get two numbers.
     Thread.objects.select_for_update().get(pk=thread.pk)
     newest = thread.versions.aggregate(number=Max("number"))["number"] or 0
@@ -293,7 +305,7 @@ def _free_safe_name(team: Team, folder: Folder | None, name: str, but: Thread | 
     # Names are chosen one after another within a team: the loser of a race gets the next suffix, not an error.
     Team.objects.select_for_update().get(pk=team.pk)
     slug = safe_name(name, "thread")
-    taken = Thread.objects.filter(team=team, folder=folder, safe_name__startswith=slug[:50]).exclude(pk=but.pk if but else None)
+    taken = Thread.objects.filter(team=team, folder=folder, safe_name__startswith=slug[:50]).exclude(pk=but.pk if but else 0)
     return first_free(slug, set(taken.values_list("safe_name", flat=True)))
 
 

@@ -1,0 +1,107 @@
+"""Runs over the API: list, read, stop, log, files."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import FileResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.access import fetch
+from accounts.api import team_named
+from accounts.authentication import caller
+from accounts.models import User
+from accounts.roles import Role
+from core.endpoint import Endpoint, Nothing, call
+from history import files, logs
+from history.forms import named
+from history.models import Run
+from history.services import request_stop
+from history.shapes import ArtifactShape, LogQuery, RunQuery, RunShape
+
+
+def complete(rows: "QuerySet[Run]") -> "QuerySet[Run]":
+    """With all that `RunShape` shows, in two queries."""
+    return rows.select_related("team", "user").prefetch_related("steps")
+
+
+def answer_run(run: Run, status: int = 200) -> Response:
+    """The run as it is now."""
+    fresh = complete(Run.objects.filter(pk=run.pk)).get()
+    return Response(RunShape(fresh).data, status=status, headers={"Location": f"/api/v1/runs/{run.pk}"} if status in (201, 202) else None)
+
+
+def list_runs(endpoint: Endpoint, rows: "QuerySet[Run]") -> Response:
+    return endpoint.paged(complete(rows), lambda found: RunShape(found, many=True).data)
+
+
+class Runs(Endpoint):
+    @call("List runs", query=RunQuery, answer=RunShape, many=True)
+    def get(self, request: Request) -> Response:
+        """Newest first."""
+        return list_runs(self, _filtered(Run.objects.visible_to(request.user), caller(request), self.query))
+
+
+def _filtered(rows: "QuerySet[Run]", user: User, wanted: dict[str, Any]) -> "QuerySet[Run]":
+    lookups = {"thread": "thread", "process": "process", "schedule": "schedule_id", "trigger": "trigger", "user": "user__username",
+               "started_after": "started_at__gte", "started_before": "started_at__lt"}  # fmt: skip
+    rows = rows.filter(**{lookup: wanted[name] for name, lookup in lookups.items() if name in wanted})
+    if wanted.get("status"):
+        rows = rows.filter(status__in=wanted["status"])
+    if "team" in wanted:
+        rows = rows.filter(team=team_named(user, wanted["team"]))
+    return named(rows, wanted.get("q", ""))
+
+
+def fetch_run(request: Request, pk: int, needed: Role = Role.VIEWER) -> Run:
+    return fetch(Run.objects.select_related("team"), caller(request), needed, pk=pk)
+
+
+class OneRun(Endpoint):
+    @call("Read a run", answer=RunShape)
+    def get(self, request: Request, pk: int) -> Response:
+        return Response(RunShape(fetch(complete(Run.objects.all()), caller(request), pk=pk)).data)
+
+
+class Stop(Endpoint):
+    @call("Stop a run", body=Nothing, answer=RunShape, refusals=(400, 401, 403, 404, 409, 429))
+    def post(self, request: Request, pk: int) -> Response:
+        """One that waits ends at once. Of one that runs the whole tree of processes is ended: politely, then by force.
+        409 when it has ended already."""
+        run = fetch_run(request, pk, Role.RUNNER)
+        self.body(Nothing)
+        return answer_run(request_stop(run=run, user=caller(request)))
+
+
+class Log(Endpoint):
+    @call("Read a log", query=LogQuery, answer=(OpenApiTypes.STR, "text/plain"))
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        """Bytes as the scripts printed them. `X-Run-Status` was read before the log: when it is an end, this is all of it;
+        `X-Next-Offset` is where to go on else."""
+        run = fetch_run(request, pk)
+        end = logs.size(run)
+        start = max(0, logs.tail_offset(run, self.query["tail"])) if "tail" in self.query else self.query.get("offset", 0)
+        # Only up to the size that the headers tell: what is printed meanwhile is for the next call.
+        start = min(start, end)
+        headers = {"Content-Length": str(end - start), "X-Next-Offset": str(end), "X-Run-Status": run.status}
+        return StreamingHttpResponse(logs.iterate(run, start, end), content_type="text/plain; charset=utf-8", headers=headers)
+
+
+class Files(Endpoint):
+    @call("List a run's files", answer=ArtifactShape, many=True)
+    def get(self, request: Request, pk: int) -> Response:
+        """What it left in its directory."""
+        return self.paged(fetch_run(request, pk).artifacts.all(), lambda found: ArtifactShape(found, many=True).data)
+
+
+class OneFile(Endpoint):
+    @call("Download a file", answer=(OpenApiTypes.BINARY, "application/octet-stream"))
+    def get(self, request: Request, pk: int, path: str) -> HttpResponseBase:
+        """As it is, and always as a download: a script's page must not act as ours in a browser."""
+        opened = files.open_artifact(fetch_run(request, pk), path)
+        answer = FileResponse(opened.file, as_attachment=True, filename=path.rpartition("/")[2], content_type="application/octet-stream")
+        answer["Content-Length"] = str(opened.size)
+        answer["Content-Security-Policy"] = "sandbox; default-src 'none'"
+        return answer

@@ -1,0 +1,104 @@
+"""How runs look over the API, and what starts and finds them."""
+
+from typing import Any, ClassVar
+
+from rest_framework import serializers
+
+from core.endpoint import PageQuery, Strict
+from core.fields import Id, Moment, Parameters, Text, Whole
+from history.models import Artifact, Run, StepRun
+from history.services import MAX_PRIORITY
+from history.status import Status, Trigger
+from history.waiting import MAX_SECONDS
+
+
+class StepRunShape(serializers.ModelSerializer[StepRun]):
+    thread = serializers.IntegerField(source="thread_id", allow_null=True)
+    version = serializers.IntegerField(source="version_number")
+    duration_ms = serializers.IntegerField(allow_null=True)
+
+    class Meta:
+        model = StepRun
+        fields: ClassVar = [
+            "position", "stage", "name", "safe_name", "thread", "version", "parameters", "on_failure", "timeout_seconds", "attempt",
+            "status", "reason", "started_at", "finished_at", "duration_ms", "exit_code", "peak_memory_bytes", "cpu_seconds", "isolation",
+        ]  # fmt: skip
+
+
+class RunShape(serializers.ModelSerializer[Run]):
+    team = serializers.CharField(source="team.slug")
+    thread = serializers.IntegerField(source="thread_id", allow_null=True)
+    process = serializers.IntegerField(source="process_id", allow_null=True)
+    schedule = serializers.IntegerField(source="schedule_id", allow_null=True)
+    user = serializers.CharField(source="user.username", default=None, allow_null=True)
+    duration_ms = serializers.IntegerField(allow_null=True, help_text="To the end, or to now while it runs.")
+    progress = serializers.FloatField(allow_null=True, help_text="From 0 to 1; null when not known.")
+    output_dir = serializers.CharField(help_text="Relative to `media/process_runs`; empty until it starts.")
+    steps = StepRunShape(many=True)
+    worker = serializers.CharField(source="host_key", help_text="The host that runs it; empty until it starts.")
+
+    class Meta:
+        model = Run
+        fields: ClassVar = [
+            "id", "number", "status", "kind", "name", "team", "thread", "process", "schedule", "trigger", "user", "parameters", "priority",
+            "queued_at", "started_at", "finished_at", "duration_ms", "exit_code", "reason", "progress", "output_dir", "steps",
+            "peak_memory_bytes", "cpu_seconds", "attempt", "worker",
+        ]  # fmt: skip
+
+
+class StartBody(Strict):
+    parameters = Parameters(required=False)
+    priority = Whole(required=False, min_value=-MAX_PRIORITY, max_value=MAX_PRIORITY, help_text="Higher ones start first.")
+
+
+class TriggerQuery(Strict):
+    wait = Whole(required=False, min_value=0, help_text=f"Seconds to wait for the end, {MAX_SECONDS} at most.")
+    team = Text(required=False, max_length=60, help_text="The team's slug, when several of yours have that name.")
+
+
+class ThreadTriggerQuery(TriggerQuery):
+    folder = Whole(required=False, min_value=0, help_text="The folder's id, when several have that name; 0 for the one in none.")
+
+
+class Statuses(serializers.ListField):
+    """One or more, by commas or by naming it again."""
+
+    child = serializers.ChoiceField(choices=Status.choices)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, list) and all(isinstance(item, str) for item in data):
+            data = [word for item in data for word in item.split(",") if word]
+        return super().to_internal_value(data)
+
+
+class RunQuery(PageQuery):
+    status = Statuses(required=False)
+    thread = Id(required=False)
+    process = Id(required=False)
+    schedule = Id(required=False)
+    team = Text(required=False, max_length=60, help_text="The team's slug.")
+    trigger = serializers.ChoiceField(choices=Trigger.choices, required=False)
+    user = Text(required=False, max_length=150, help_text="Who started it, by user name.")
+    started_after = Moment(required=False)
+    started_before = Moment(required=False)
+    q = Text(required=False, allow_blank=True, max_length=100, help_text="Part of the name, or #NUMBER.")
+
+
+class LogQuery(Strict):
+    offset = Whole(required=False, min_value=0, help_text="From this byte on.")
+    tail = Whole(required=False, min_value=0, max_value=1_000_000, help_text="The last lines alone.")
+    stream = serializers.CharField(required=False, help_text="Not kept apart yet: 400.")
+
+    def validate_stream(self, _value: str) -> str:
+        raise serializers.ValidationError("The log keeps standard output and standard error in one, in their order; leave this out.")
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if "offset" in given and "tail" in given:
+            raise serializers.ValidationError({"tail": ["Use offset or tail, not both."]})
+        return given
+
+
+class ArtifactShape(serializers.ModelSerializer[Artifact]):
+    class Meta:
+        model = Artifact
+        fields: ClassVar = ["path", "size_bytes", "modified_at"]

@@ -1,0 +1,101 @@
+"""Health, version and figures over the API."""
+
+import platform
+from typing import Any
+
+import django
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.authentication import caller
+from core.endpoint import Endpoint, call
+from history.overview import run_figures
+from history.status import Status
+from operations.health import DEGRADED, DOWN, OK, Remembered
+from operations.version import API_VERSION, version
+from processes.models import Process
+from schedules.models import Schedule
+from threads.models import Thread
+
+STATES = [(state, state) for state in (OK, DEGRADED, DOWN)]
+
+
+class ChecksShape(serializers.Serializer[Any]):
+    database = serializers.ChoiceField(choices=STATES)
+    scheduler = serializers.ChoiceField(choices=STATES)
+    workers = serializers.ChoiceField(choices=STATES)
+    queue = serializers.ChoiceField(choices=STATES)
+
+
+class HealthShape(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=STATES)
+    checks = ChecksShape()
+
+
+class Health(Endpoint):
+    """Open to all, so it says no more than the states."""
+
+    authentication_classes = []
+    permission_classes = []
+    throttle_classes = []
+    remembered = Remembered()
+
+    @call("Is the platform well?", answer=HealthShape, also={503: HealthShape}, refusals=(400,), auth=[])
+    def get(self, request: Request) -> Response:
+        """`ok`; `degraded`: it answers, but something does not work; `down` (503): the database does not answer."""
+        now = self.remembered.get()
+        states = {name: check.state for name, check in now.checks.items()}
+        return Response({"status": now.status, "checks": states}, status=503 if now.status == DOWN else 200)
+
+
+class ReleaseShape(serializers.Serializer[Any]):
+    version = serializers.CharField()
+    api = serializers.CharField()
+    python = serializers.CharField()
+    django = serializers.CharField()
+
+
+class Version(Endpoint):
+    @call("Which version runs?", answer=ReleaseShape, refusals=(401, 429))
+    def get(self, request: Request) -> Response:
+        return Response({"version": version(), "api": API_VERSION, "python": platform.python_version(), "django": django.get_version()})
+
+
+class LastDayShape(serializers.Serializer[Any]):
+    """Runs queued within 24 hours, by status."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {status.value: serializers.IntegerField() for status in Status}
+
+
+class RunFiguresShape(serializers.Serializer[Any]):
+    started = serializers.IntegerField(help_text="All there ever were.")
+    running = serializers.IntegerField()
+    queued = serializers.IntegerField()
+    last_day = LastDayShape()
+    success_rate = serializers.FloatField(allow_null=True, help_text="Of those that ended within the last 24 hours, from 0 to 1.")
+
+
+class StatsShape(serializers.Serializer[Any]):
+    threads = serializers.IntegerField()
+    processes = serializers.IntegerField()
+    schedules = serializers.IntegerField()
+    schedules_enabled = serializers.IntegerField()
+    runs = RunFiguresShape()
+
+
+class Stats(Endpoint):
+    @call("Figures of all you may see", answer=StatsShape, refusals=(401, 429))
+    def get(self, request: Request) -> Response:
+        user = caller(request)
+        schedules = Schedule.objects.visible_to(user)
+        return Response(
+            {
+                "threads": Thread.objects.visible_to(user).count(),
+                "processes": Process.objects.visible_to(user).count(),
+                "schedules": schedules.count(),
+                "schedules_enabled": schedules.filter(enabled=True).count(),
+                "runs": run_figures(user),
+            }
+        )

@@ -1,0 +1,160 @@
+"""Schedules over the API."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.access import fetch
+from accounts.api import team_named
+from accounts.authentication import caller
+from accounts.models import User
+from accounts.roles import Role
+from core.endpoint import Endpoint, Nothing, PageQuery, call
+from core.errors import InvalidInput
+from history.api import answer_run, list_runs
+from history.models import Run
+from history.shapes import RunShape
+from history.status import Kind
+from history.summaries import last_runs_of_schedules
+from processes.models import Process
+from schedules import services
+from schedules.models import Schedule
+from schedules.preview import preview
+from schedules.shapes import ClockShape, PreviewBody, PreviewShape, ScheduleBody, ScheduleQuery, ScheduleShape, ToggleBody
+from schedules.status import clock_status
+from threads.models import Thread
+
+COMING = 10
+PREVIEWED = ("kind", "cron", "interval_seconds", "run_at", "timezone", "after", "count")
+
+
+def _complete(rows: "QuerySet[Schedule]") -> "QuerySet[Schedule]":
+    return rows.select_related("team")
+
+
+def _shown(schedules: Sequence[Schedule]) -> Any:
+    return ScheduleShape(schedules, many=True, context={"last_runs": last_runs_of_schedules([row.pk for row in schedules])}).data
+
+
+def _one(schedule: Schedule, status: int = 200) -> Response:
+    fresh = _complete(Schedule.objects.filter(pk=schedule.pk)).get()
+    headers = {"Location": f"/api/v1/schedules/{schedule.pk}"} if status == 201 else None
+    return Response(_shown([fresh])[0], status=status, headers=headers)
+
+
+class Schedules(Endpoint):
+    @call("List schedules", query=ScheduleQuery, answer=ScheduleShape, many=True)
+    def get(self, request: Request) -> Response:
+        """Newest first."""
+        rows, wanted = Schedule.objects.visible_to(request.user), self.query
+        if "team" in wanted:
+            rows = rows.filter(team=team_named(caller(request), wanted["team"]))
+        if wanted.get("q"):
+            rows = rows.filter(name__icontains=wanted["q"])
+        rows = rows.filter(**{name: wanted[name] for name in ("thread", "process", "kind", "enabled") if name in wanted})
+        return self.paged(_complete(rows), _shown)
+
+    @call("Create a schedule", body=ScheduleBody, answer=ScheduleShape, status=201)
+    def post(self, request: Request) -> Response:
+        """For a thread or a process of a team you may write in."""
+        user, given = caller(request), self.body(ScheduleBody)
+        slug = given.pop("team", None)
+        given["target"] = _target(user, given.pop("target_type"), given["target"], slug)
+        return _one(services.create_schedule(team=given["target"].team, user=user, **given), status=201)
+
+
+def _target(user: User, target_type: str, pk: int, slug: str | None = None) -> Thread | Process:
+    """The thread or process, of the team if one is named; InvalidInput by field."""
+    rows: Any = Thread.objects if target_type == Kind.THREAD else Process.objects
+    found = rows.visible_to(user).select_related("team")
+    if slug:
+        found = found.filter(team=team_named(user, slug))
+    target: Thread | Process | None = found.filter(pk=pk).first()
+    if target is None:
+        raise InvalidInput.of("target", f"There is no {target_type} {pk}" + (f" in the team {slug}." if slug else "."))
+    return target
+
+
+class OneSchedule(Endpoint):
+    @call("Read a schedule", answer=ScheduleShape)
+    def get(self, request: Request, pk: int) -> Response:
+        return _one(_schedule(request, pk))
+
+    @call("Replace a schedule", body=ScheduleBody, answer=ScheduleShape)
+    def put(self, request: Request, pk: int) -> Response:
+        """All that can be set; what is left out gets its default."""
+        return self._change(request, pk, partial=False)
+
+    @call("Change a schedule", body=ScheduleBody, answer=ScheduleShape)
+    def patch(self, request: Request, pk: int) -> Response:
+        """What is sent. A new timing counts from now."""
+        return self._change(request, pk, partial=True)
+
+    @call("Delete a schedule", status=204)
+    def delete(self, request: Request, pk: int) -> Response:
+        """Its runs stay in the history."""
+        services.delete_schedule(schedule=_schedule(request, pk, Role.EDITOR), user=caller(request))
+        return Response(status=204)
+
+    def _change(self, request: Request, pk: int, *, partial: bool) -> Response:
+        schedule, user = _schedule(request, pk, Role.EDITOR), caller(request)
+        given = self.body(ScheduleBody, partial=partial)
+        if given.pop("team", schedule.team.slug) != schedule.team.slug:
+            raise InvalidInput.of("team", "A schedule stays in its team.")
+        target_type = given.pop("target_type", None)
+        if "target" in given:
+            kind = target_type or (Kind.THREAD if schedule.thread_id else Kind.PROCESS)
+            given["target"] = _target(user, kind, given["target"], schedule.team.slug)
+        elif target_type:
+            raise InvalidInput.of("target", "Say which one, with its type.")
+        return _one(services.change_schedule(schedule=schedule, user=user, **given))
+
+
+class Toggle(Endpoint):
+    @call("Enable or disable a schedule", body=ToggleBody, answer=ScheduleShape, refusals=(400, 401, 403, 404, 409, 429))
+    def post(self, request: Request, pk: int) -> Response:
+        """Sets `enabled`, or turns it over when nothing is sent."""
+        schedule = _schedule(request, pk, Role.EDITOR)
+        enabled = self.body(ToggleBody).get("enabled", not schedule.enabled)
+        return _one(services.set_enabled(schedule=schedule, user=caller(request), enabled=enabled))
+
+
+class RunNow(Endpoint):
+    @call("Run a schedule now", body=Nothing, answer=RunShape, status=201, refusals=(400, 401, 403, 404, 409, 429))
+    def post(self, request: Request, pk: int) -> Response:
+        """With its parameters and priority, whether it is enabled or not. Its due times stay as they are."""
+        schedule = _schedule(request, pk, Role.RUNNER)
+        self.body(Nothing)
+        return answer_run(services.run_now(schedule=schedule, user=caller(request)), status=201)
+
+
+class RunsOfSchedule(Endpoint):
+    @call("List a schedule's runs", query=PageQuery, answer=RunShape, many=True)
+    def get(self, request: Request, pk: int) -> Response:
+        """Newest first."""
+        schedule = _schedule(request, pk)
+        return list_runs(self, Run.objects.visible_to(request.user).filter(team=schedule.team_id, schedule_id=schedule.pk))
+
+
+def _schedule(request: Request, pk: int, needed: Role = Role.VIEWER) -> Schedule:
+    return fetch(Schedule.objects.select_related("team", "thread__team", "process__team"), caller(request), needed, pk=pk)
+
+
+class Status(Endpoint):
+    @call("Read the scheduler's state", answer=ClockShape, refusals=(401, 429))
+    def get(self, request: Request) -> Response:
+        """Of the whole platform; `next` are those of your teams."""
+        coming = Schedule.objects.visible_to(request.user).filter(enabled=True, next_run_at__isnull=False).order_by("next_run_at", "pk")
+        return Response(ClockShape(asdict(clock_status()) | {"next": coming[:COMING]}).data)
+
+
+class Preview(Endpoint):
+    @call("Preview a schedule", body=PreviewBody, answer=PreviewShape, refusals=(400, 401, 429))
+    def post(self, request: Request) -> Response:
+        """The next times of a schedule that is not saved, in its own zone; what it means in words; and what clock changes do to it."""
+        given = self.body(PreviewBody)
+        return Response(asdict(preview(**{name: given[name] for name in PREVIEWED if name in given})))

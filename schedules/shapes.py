@@ -1,0 +1,109 @@
+"""How schedules look over the API."""
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from core.endpoint import PageQuery, Strict
+from core.fields import Id, Parameters, RunBrief, Text, Whole
+from history.services import MAX_PRIORITY
+from history.status import Kind
+from schedules.models import MAX_INTERVAL_SECONDS, Schedule, ScheduleKind
+from schedules.preview import MAX_COUNT
+
+
+class ScheduleShape(serializers.ModelSerializer[Schedule]):
+    team = serializers.CharField(source="team.slug")
+    target_type = serializers.SerializerMethodField()
+    target = serializers.SerializerMethodField(help_text="The id of the thread or process.")
+    last_run = serializers.SerializerMethodField()
+    fault = serializers.CharField(help_text="Why it was set aside; empty when it was not.")
+
+    class Meta:
+        model = Schedule
+        fields: ClassVar = [
+            "id", "team", "name", "target_type", "target", "kind", "cron", "interval_seconds", "run_at", "timezone", "enabled", "priority",
+            "parameters", "next_run_at", "last_run", "run_count", "fault", "created_at", "updated_at",
+        ]  # fmt: skip
+
+    @extend_schema_field(serializers.ChoiceField(choices=Kind.choices))
+    def get_target_type(self, schedule: Schedule) -> str:
+        return str(Kind.THREAD if schedule.thread_id else Kind.PROCESS)
+
+    def get_target(self, schedule: Schedule) -> int:
+        return schedule.thread_id or schedule.process_id or 0
+
+    @extend_schema_field(RunBrief(allow_null=True))
+    def get_last_run(self, schedule: Schedule) -> Any:
+        last = self.context["last_runs"].get(schedule.pk)
+        return RunBrief(last).data if last else None
+
+
+class TimingBody(Strict):
+    """When; the schedules' own checks say what is wrong with it."""
+
+    kind = serializers.ChoiceField(choices=ScheduleKind.choices)
+    cron = Text(required=False, allow_blank=True, max_length=200, default="", help_text="Five fields, or a word such as @daily.")
+    interval_seconds = Whole(required=False, allow_null=True, min_value=1, max_value=MAX_INTERVAL_SECONDS, default=None)
+    run_at = Text(
+        required=False, allow_null=True, allow_blank=True, max_length=50, default=None,
+        help_text="ISO 8601; without an offset it is the time of `timezone`.",
+    )  # fmt: skip
+    timezone = Text(required=False, max_length=64, default="UTC", help_text="Such as Europe/Berlin.")
+
+
+class ScheduleBody(TimingBody):
+    read_only_names = frozenset({"id", "next_run_at", "last_run", "run_count", "fault", "created_at", "updated_at"})
+
+    team = Text(required=False, max_length=60, help_text="The team's slug; the target's when left out.")
+    name = Text()
+    target_type = serializers.ChoiceField(choices=Kind.choices)
+    target = Id(help_text="The id of the thread or process.")
+    enabled = serializers.BooleanField(required=False, default=True)
+    priority = Whole(required=False, min_value=-MAX_PRIORITY, max_value=MAX_PRIORITY, default=0)
+    parameters = Parameters(required=False, default=dict)
+
+
+class PreviewBody(ScheduleBody):
+    """A schedule's fields, of which those that say when are needed."""
+
+    name = Text(required=False, allow_blank=True)
+    target_type = serializers.ChoiceField(choices=Kind.choices, required=False)
+    target = Id(required=False, allow_null=True)
+    after = Text(required=False, allow_null=True, max_length=50, help_text="The times after this one; now when left out.")
+    count = Whole(required=False, min_value=1, max_value=MAX_COUNT, default=5)
+
+
+class PreviewShape(serializers.Serializer[Any]):
+    next = serializers.ListField(child=serializers.DateTimeField())
+    description = serializers.CharField()
+    notes = serializers.ListField(child=serializers.CharField())
+
+
+class ToggleBody(Strict):
+    enabled = serializers.BooleanField(required=False, help_text="The other of what it is when left out.")
+
+
+class ScheduleQuery(PageQuery):
+    team = Text(required=False, max_length=60, help_text="The team's slug.")
+    thread = Id(required=False)
+    process = Id(required=False)
+    kind = serializers.ChoiceField(choices=ScheduleKind.choices, required=False)
+    enabled = serializers.BooleanField(required=False)
+    q = Text(required=False, allow_blank=True, max_length=100, help_text="Part of the name.")
+
+
+class ComingShape(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    next_run_at = serializers.DateTimeField()
+
+
+class ClockShape(serializers.Serializer[Any]):
+    running = serializers.BooleanField()
+    holder = serializers.CharField(help_text="Which clock leads.")
+    beat_at = serializers.DateTimeField(allow_null=True)
+    due = serializers.IntegerField(help_text="Due times that have come and were not started yet.")
+    late_seconds = serializers.FloatField()
+    next = ComingShape(many=True)

@@ -1,0 +1,73 @@
+"""A caller of the API: by session or by key, JSON in and out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.services import create_api_key
+
+
+class Caller:
+    """`call("GET", "threads")` gives the response; `ok` and `refused` give its JSON and check the status."""
+
+    def __init__(self, **headers: str) -> None:
+        self.client = Client(raise_request_exception=False)
+        self.headers = headers
+
+    def call(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        send = getattr(self.client, method.lower())
+        options: dict[str, Any] = {"headers": self.headers | more.pop("headers", {})}
+        if body is not None:
+            options |= {"data": body, "content_type": "application/json"}
+        return send(f"/api/v1/{path}", **options, **more)
+
+    def ok(self, method: str, path: str, body: Any = None, status: int = 200, **more: Any) -> Any:
+        response = self.call(method, path, body, **more)
+        assert response.status_code == status, response.content
+        return response.json() if response.content else None
+
+    def refused(self, method: str, path: str, body: Any = None, status: int = 400, **more: Any) -> Any:
+        response = self.call(method, path, body, **more)
+        assert response.status_code == status, response.content
+        error = response.json()["error"]
+        assert error.keys() == {"code", "message", "fields"}
+        assert error["message"]
+        return error
+
+
+@pytest.fixture
+def by_session() -> Callable[[Any], Caller]:
+    def enter(user: Any) -> Caller:
+        caller = Caller()
+        caller.client.force_login(user)
+        return caller
+
+    return enter
+
+
+@pytest.fixture
+def by_key() -> Callable[..., Caller]:
+    """A caller with a fresh key of the user's: `scopes` and `team` as in `create_api_key`."""
+
+    def make(user: Any, **more: Any) -> Caller:
+        _, text = create_api_key(user=user, name="Test", by=None, **more)
+        return Caller(Authorization=f"Bearer {text}")
+
+    return make
+
+
+@pytest.fixture
+def editor(people: Any, by_session: Any) -> Caller:
+    return by_session(people.editor)
+
+
+@pytest.fixture
+def viewer(people: Any, by_session: Any) -> Caller:
+    return by_session(people.viewer)
+
+
+@pytest.fixture
+def anonymous() -> Caller:
+    return Caller()

@@ -1,0 +1,284 @@
+"""Threads, drafts, versions and folders over the API."""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Length
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.access import fetch, team_for
+from accounts.api import team_named
+from accounts.authentication import caller
+from accounts.models import Team, User
+from accounts.roles import Role
+from core.api import CursorPages
+from core.endpoint import Endpoint, Nothing, call
+from core.errors import InvalidInput, NotFound, TooLarge
+from core.summaries import Summaries, no_summaries
+from threads import services
+from threads.models import Folder, Thread, ThreadDraft, ThreadVersion
+from threads.services import Upload
+from threads.shapes import (
+    DraftBody,
+    DraftShape,
+    FolderBody,
+    FolderQuery,
+    FolderShape,
+    FullVersionShape,
+    NewThreadBody,
+    PublishBody,
+    ThreadBody,
+    ThreadQuery,
+    ThreadShape,
+    ThreadUpload,
+    VersionShape,
+)
+
+# A page of the list ends early when its sources are larger than this together: 200 of the largest would be 200 MB.
+MAX_SOURCES = 4 * 1024 * 1024
+WITH_CONFLICT = (400, 401, 403, 404, 409, 413, 415, 429)
+
+
+class ThreadPages(CursorPages):
+    most_weight = MAX_SOURCES
+
+    @staticmethod
+    def weigh(rows: Sequence[Thread]) -> list[int]:
+        versions = ThreadVersion.objects.filter(pk__in=[row.current_version_id for row in rows if row.current_version_id])
+        sizes = dict(versions.values_list("pk", Length("source")))
+        return [sizes.get(row.current_version_id, 0) for row in rows]
+
+
+class ThreadEndpoint(Endpoint):
+    """`summaries` tells of the threads' runs, which are kept in a room above."""
+
+    summaries: Summaries = staticmethod(no_summaries)
+
+    def shown(self, threads: Sequence[Thread]) -> Any:
+        return ThreadShape(threads, many=True, context={"summaries": self.summaries(threads)}).data
+
+    def one(self, thread: Thread, status: int = 200) -> Response:
+        fresh = _complete(Thread.objects.filter(pk=thread.pk)).get()
+        return Response(
+            self.shown([fresh])[0], status=status, headers={"Location": f"/api/v1/threads/{thread.pk}"} if status == 201 else None
+        )
+
+    @property
+    def is_upload(self) -> bool:
+        return (self.request.content_type or "").startswith("multipart/")
+
+
+def _complete(rows: "QuerySet[Thread]") -> "QuerySet[Thread]":
+    return rows.select_related("team", "current_version").prefetch_related("current_version__files")
+
+
+class Threads(ThreadEndpoint):
+    pagination_class = ThreadPages
+
+    @call("List threads", query=ThreadQuery, answer=ThreadShape, many=True)
+    def get(self, request: Request) -> Response:
+        """Newest first. A page has fewer than `limit` when their sources are large; `next` goes on from there."""
+        rows = _filtered(Thread.objects.visible_to(request.user), caller(request), self.query)
+        return self.paged(_complete(rows).defer("current_version__source"), self._with_sources)
+
+    def _with_sources(self, threads: Sequence[Thread]) -> Any:
+        """Sources are read once it is known how many of them a page has."""
+        versions = {thread.current_version.pk: thread.current_version for thread in threads if thread.current_version}
+        for pk, source in ThreadVersion.objects.filter(pk__in=versions).values_list("pk", "source"):
+            versions[pk].source = source
+        return self.shown(threads)
+
+    @call("Create a thread", body={"application/json": NewThreadBody, "multipart/form-data": ThreadUpload}, answer=ThreadShape, status=201,
+          refusals=WITH_CONFLICT)  # fmt: skip
+    def post(self, request: Request) -> Response:
+        """From JSON (`name` and `source` suffice) or a form with files (`script` suffices)."""
+        given = self.body(ThreadUpload if self.is_upload else NewThreadBody)
+        user = caller(request)
+        team = team_for(user, given.pop("team", None), Role.EDITOR)
+        given["folder"] = _folder(user, team, given["folder"])
+        if given.pop("remove", None):
+            raise InvalidInput.of("remove", "A new thread has no files to take away.")
+        uploads = _uploads(given)
+        if "name" not in given:
+            script = uploads.get("script")
+            if script is None:
+                raise InvalidInput.of("name", "Give it a name, or upload a script.")
+            given["name"] = PurePosixPath(script.name).stem
+        if "script" in uploads and "source" in given:
+            raise InvalidInput.of("source", "Send the script as a file or as text, not both.")
+        return self.one(services.create_thread(team=team, user=user, **given, **uploads), status=201)
+
+
+def _filtered(rows: "QuerySet[Thread]", user: User, wanted: dict[str, Any]) -> "QuerySet[Thread]":
+    if "team" in wanted:
+        rows = rows.filter(team=team_named(user, wanted["team"]))
+    if "folder" in wanted:
+        rows = rows.filter(folder=wanted["folder"] or None)
+    if wanted.get("q"):
+        rows = rows.filter(name__icontains=wanted["q"])
+    return rows.filter(**{name: wanted[name] for name in ("type", "enabled", "safe_name") if name in wanted})
+
+
+def _folder(user: User, team: Team, pk: int | None, field: str = "folder") -> Folder | None:
+    if pk is None:
+        return None
+    folder = Folder.objects.visible_to(user).filter(team=team, pk=pk).first()
+    if folder is None:
+        raise InvalidInput.of(field, f"There is no folder {pk} in {team.name}.")
+    return folder
+
+
+def _uploads(given: dict[str, Any]) -> dict[str, Any]:
+    """The files, taken out of what was given, as the services want them; read only once their sizes are known to be right."""
+    uploads: dict[str, Any] = {}
+    if "script" in given:
+        uploads["script"] = _upload(given.pop("script"), "script", settings.MAX_SCRIPT_BYTES)
+    if "input_file" in given:
+        uploads["input_file"] = _upload(given.pop("input_file"), "input_file", settings.MAX_FILE_BYTES)
+    if "files" in given:
+        files = given.pop("files")
+        if len(files) > settings.MAX_FILES:
+            raise InvalidInput.of("files", f"A thread has at most {settings.MAX_FILES} files.")
+        uploads["extra_files"] = [_upload(file, "files", settings.MAX_FILE_BYTES) for file in files]
+    return uploads
+
+
+def _upload(file: "UploadedFile[Any]", field: str, most: int) -> Upload:
+    if (file.size or 0) > most:
+        raise TooLarge.of(field, f"{file.name} has {file.size:,} bytes; {most:,} are the most.")
+    return Upload(file.name or "", file.read())
+
+
+class OneThread(ThreadEndpoint):
+    @call("Read a thread", answer=ThreadShape)
+    def get(self, request: Request, pk: int) -> Response:
+        return self.one(_thread(request, pk))
+
+    @call("Replace a thread", body=ThreadBody, answer=ThreadShape, refusals=WITH_CONFLICT)
+    def put(self, request: Request, pk: int) -> Response:
+        """All that can be set; what is left out gets its default, and another `source` is a new version. Files stay."""
+        return self._change(request, pk, partial=False)
+
+    @call("Change a thread", body={"application/json": ThreadBody, "multipart/form-data": ThreadUpload}, answer=ThreadShape,
+          refusals=WITH_CONFLICT)  # fmt: skip
+    def patch(self, request: Request, pk: int) -> Response:
+        """What is sent. Another `source`, and files of a form, make a new version."""
+        return self._change(request, pk, partial=True)
+
+    @call("Delete a thread", status=204, refusals=WITH_CONFLICT)
+    def delete(self, request: Request, pk: int) -> Response:
+        """With its versions, draft and schedules; its runs stay in the history. 409 while a process uses it."""
+        services.delete_thread(thread=_thread(request, pk, Role.EDITOR), user=caller(request))
+        return Response(status=204)
+
+    def _change(self, request: Request, pk: int, *, partial: bool) -> Response:
+        thread, user = _thread(request, pk, Role.EDITOR), caller(request)
+        given = self.body(ThreadUpload if self.is_upload and partial else ThreadBody, partial=partial)
+        if given.pop("team", thread.team.slug) != thread.team.slug:
+            raise InvalidInput.of("team", "A thread stays in its team.")
+        if "folder" in given:
+            given["folder"] = _folder(user, thread.team, given["folder"])
+        uploads, remove = _uploads(given), given.pop("remove", [])
+        if "script" in uploads and "source" in given:
+            raise InvalidInput.of("source", "Send the script as a file or as text, not both.")
+        with transaction.atomic():
+            source = given.pop("source", None)
+            if given:
+                thread = services.change_thread(thread=thread, user=user, **given)
+            if source is not None:
+                services.set_source(thread=thread, user=user, source=source)
+            if uploads or remove:
+                services.replace_files(thread=thread, user=user, remove=remove, **uploads)
+        return self.one(thread)
+
+
+def _thread(request: Request, pk: int, needed: Role = Role.VIEWER) -> Thread:
+    return fetch(Thread.objects.select_related("team", "current_version"), caller(request), needed, pk=pk)
+
+
+class Draft(Endpoint):
+    @call("Read the draft", answer=DraftShape)
+    def get(self, request: Request, pk: int) -> Response:
+        return Response(DraftShape(ThreadDraft.objects.select_related("updated_by").get(thread=_thread(request, pk))).data)
+
+    @call("Save the draft", body=DraftBody, answer=DraftShape, refusals=WITH_CONFLICT)
+    def patch(self, request: Request, pk: int) -> Response:
+        """As it was typed, whether it compiles or not. 409 when it was saved elsewhere since `revision`: nothing is overwritten then."""
+        draft = services.save_draft(thread=_thread(request, pk, Role.EDITOR), user=caller(request), **self.body(DraftBody))
+        return Response(DraftShape(draft).data)
+
+
+class Publish(Endpoint):
+    @call("Make the draft a version", body=PublishBody, answer=FullVersionShape, status=201, refusals=WITH_CONFLICT)
+    def post(self, request: Request, pk: int) -> Response:
+        """From now on it is what runs. 400 with line and column when it does not compile."""
+        version = services.publish(thread=_thread(request, pk, Role.EDITOR), user=caller(request), **self.body(PublishBody))
+        return Response(FullVersionShape(version).data, status=201)
+
+
+class Versions(Endpoint):
+    @call("List versions", answer=VersionShape, many=True)
+    def get(self, request: Request, pk: int) -> Response:
+        """Newest first, without their sources."""
+        rows = _thread(request, pk).versions.defer("source").select_related("created_by").prefetch_related("files")
+        return self.paged(rows, lambda found: VersionShape(found, many=True).data)
+
+
+class OneVersion(Endpoint):
+    @call("Read a version", answer=FullVersionShape)
+    def get(self, request: Request, pk: int, number: int) -> Response:
+        return Response(FullVersionShape(_version(_thread(request, pk), number)).data)
+
+
+class Restore(Endpoint):
+    @call("Restore a version", answer=FullVersionShape, status=201)
+    def post(self, request: Request, pk: int, number: int) -> Response:
+        """Makes a new version that equals the old one, and the draft as well."""
+        version = _version(_thread(request, pk, Role.EDITOR), number)
+        self.body(Nothing)
+        return Response(FullVersionShape(services.restore_version(version=version, user=caller(request))).data, status=201)
+
+
+def _version(thread: Thread, number: int) -> ThreadVersion:
+    version = thread.versions.select_related("created_by", "thread__team").prefetch_related("files").filter(number=number).first()
+    if version is None:
+        raise NotFound
+    return version
+
+
+class Folders(Endpoint):
+    @call("List folders", query=FolderQuery, answer=FolderShape, many=True)
+    def get(self, request: Request) -> Response:
+        rows = Folder.objects.visible_to(request.user).select_related("team")
+        if "team" in self.query:
+            rows = rows.filter(team=team_named(caller(request), self.query["team"]))
+        if "parent" in self.query:
+            rows = rows.filter(parent=self.query["parent"] or None)
+        return self.paged(rows, lambda found: FolderShape(found, many=True).data)
+
+    @call("Create a folder", body=FolderBody, answer=FolderShape, status=201)
+    def post(self, request: Request) -> Response:
+        user, given = caller(request), self.body(FolderBody)
+        team = team_for(user, given.get("team"), Role.EDITOR)
+        parent = _folder(user, team, given.get("parent"), "parent")
+        return Response(FolderShape(services.create_folder(team=team, user=user, name=given["name"], parent=parent)).data, status=201)
+
+
+class OneFolder(Endpoint):
+    @call("Read a folder", answer=FolderShape)
+    def get(self, request: Request, pk: int) -> Response:
+        return Response(FolderShape(fetch(Folder.objects.select_related("team"), caller(request), pk=pk)).data)
+
+    @call("Delete a folder", status=204, refusals=WITH_CONFLICT)
+    def delete(self, request: Request, pk: int) -> Response:
+        """409 while anything is in it."""
+        services.delete_folder(
+            folder=fetch(Folder.objects.select_related("team"), caller(request), Role.EDITOR, pk=pk), user=caller(request)
+        )
+        return Response(status=204)
