@@ -4,11 +4,19 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model, QuerySet
+from django.http import HttpRequest
 
 from accounts.models import Membership, Team, User
 from accounts.querysets import TeamQuerySet, teams_of
 from accounts.roles import MEANINGS, Role
 from core.errors import Forbidden, InvalidInput, NotFound
+
+
+def person(request: HttpRequest) -> User:
+    """Who makes the request. Pages are behind the log-in, so there is always somebody."""
+    if not isinstance(request.user, User):
+        raise NotFound
+    return request.user
 
 
 def role_in(user: User | AnonymousUser, team: Team) -> Role | None:
@@ -53,14 +61,17 @@ def require(user: User | AnonymousUser, team: Team, needed: Role) -> None:
         raise Forbidden(f"That takes the role {needed.label} ({MEANINGS[needed]}); in {team.name} you are {role.label}.")
 
 
-def fetch[Row: Model](rows: "TeamQuerySet[Row] | QuerySet[Row]", user: User | AnonymousUser, needed: Role = Role.VIEWER, **lookup: Any) -> Row:
+def fetch[Row: Model](
+    rows: "TeamQuerySet[Row] | QuerySet[Row]", user: User | AnonymousUser, needed: Role = Role.VIEWER, **lookup: Any
+) -> Row:
     """The one row of `rows` that matches and that the user may see, with the role the act needs."""
     assert isinstance(rows, TeamQuerySet)
     row = rows.visible_to(user).filter(**lookup).first()
     if row is None:
         raise NotFound
     if needed is not Role.VIEWER:
-        require(user, row.team, needed)  # type: ignore[attr-defined]
+        owned: Any = row
+        require(user, owned.team, needed)
     return row
 
 

@@ -1,6 +1,6 @@
 """Where the domain's refusals meet a page's form: each message beside its field, nothing typed is lost."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -8,32 +8,29 @@ from django import forms
 from core.errors import Conflict, DomainError, InvalidInput
 
 
-def put_faults(form: forms.BaseForm, error: DomainError, names: Mapping[str, str] | None = None) -> None:
-    """Put the error's messages onto the form's fields; those of fields it does not have go on top.
-
-    `names` says which field of the form shows a field of the domain, where they differ.
-    """
-    if not form.is_bound or not hasattr(form, "cleaned_data"):
-        form.full_clean()
+def put_faults(form: forms.BaseForm, error: DomainError) -> None:
+    """Put the error's messages onto the form's fields; those of fields it does not have go on top."""
     if not error.fields:
         form.add_error(None, error.message)
     for field, messages in error.fields.items():
-        shown = (names or {}).get(field, field)
         for message in messages:
-            form.add_error(shown if shown in form.fields else None, message)
+            form.add_error(field if field in form.fields else None, message)
 
 
-def attempt[Result](form: forms.BaseForm, verb: Callable[[], Result], names: Mapping[str, str] | None = None) -> Result | None:
+def attempt[Result](
+    form: forms.BaseForm, verb: Callable[[], Result], on_refusal: Callable[[DomainError], DomainError] = lambda error: error
+) -> Result | None:
     """What the verb gives when form and verb are content; else None, and the form says what is wrong.
 
-    Refusals that no other input would change (not yours, not your role) are raised on.
+    `on_refusal` may change what is said where. Refusals that no other input would change (not yours, not your role)
+    are raised on.
     """
     if not form.is_valid():
         return None
     try:
         return verb()
     except (InvalidInput, Conflict) as error:
-        put_faults(form, error, names)
+        put_faults(form, on_refusal(error))
         return None
 
 

@@ -22,5 +22,5 @@ def newest_related(rows: Sequence[Model], relation: str) -> dict[int, Any]:
     if not isinstance(field, ForeignKey):
         raise TypeError(f"{relation} is no reverse foreign key of {model.__name__}")
     newest = related._default_manager.filter(**{field.name: OuterRef("pk")}).order_by("-pk").values("pk")[:1]
-    ids = model._default_manager.filter(pk__in=[row.pk for row in rows]).values(newest=Subquery(newest))  # type: ignore[attr-defined]
+    ids = model._default_manager.filter(pk__in=[row.pk for row in rows]).values(newest=Subquery(newest))
     return {getattr(row, field.attname): row for row in related._default_manager.filter(pk__in=ids)}

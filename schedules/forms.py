@@ -1,0 +1,173 @@
+"""What people fill in about a schedule. Forms read fields; what is allowed is said by services and preview."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+
+from accounts.access import fetch, teams_where
+from accounts.models import User
+from accounts.roles import Role
+from core.errors import DomainError, InvalidInput
+from core.parameters import from_rows, to_rows
+from processes.models import Process
+from schedules.models import Schedule, ScheduleKind
+from schedules.zones import instant_of, zone_names, zone_of
+from threads.models import Thread
+
+UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
+# The field of the form that shows what the domain says of one of its own.
+SHOWN_AT = {"interval_seconds": "interval"}
+
+
+def shown_at_fields(error: DomainError) -> DomainError:
+    return InvalidInput(error.message, fields={SHOWN_AT.get(name, name): messages for name, messages in error.fields.items()})
+
+
+class ScheduleForm(forms.Form):
+    """Target, kind with its own fields, zone, and what a run is given. All kinds' fields are there; the kind's own count."""
+
+    name = forms.CharField(required=False, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    target = forms.ChoiceField(
+        error_messages={"required": "Choose a thread or a process.", "invalid_choice": "Choose a thread or a process."}
+    )
+    kind = forms.ChoiceField(choices=ScheduleKind.choices, initial=ScheduleKind.CRON, widget=forms.RadioSelect)
+    cron = forms.CharField(
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "placeholder": "0 7 * * *", "class": "mono"}),
+    )
+    interval = forms.CharField(
+        initial="1",
+        error_messages={"required": "Say how often: a whole number, like 15."},
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"}),
+    )
+    unit = forms.ChoiceField(choices=[(unit, unit) for unit in UNITS], initial="hours", required=False)
+    run_at = forms.CharField(
+        error_messages={"required": "Choose the day and the time."},
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}),
+    )
+    timezone = forms.CharField(
+        initial="UTC",
+        error_messages={"required": "Choose a time zone, or UTC."},
+        widget=forms.TextInput(attrs={"list": "zones", "autocomplete": "off", "spellcheck": "false"}),
+    )
+    priority = forms.IntegerField(required=False, initial=0, widget=forms.NumberInput(attrs={"inputmode": "numeric"}))
+    enabled = forms.BooleanField(required=False, initial=True)
+
+    def __init__(self, data: QueryDict | None = None, *, user: User, schedule: Schedule | None = None, target: str = "") -> None:
+        self.user, self.schedule = user, schedule
+        super().__init__(data, initial=_initial_of(schedule) if schedule else {"target": target})
+        if data is not None:
+            self._ask_for_the_kind(data.get("kind", ""))
+        self.fields["target"].choices = self._targets()  # type: ignore[attr-defined]
+        names = data.getlist("parameter-name") if data is not None else []
+        values = data.getlist("parameter-value") if data is not None else []
+        self.pairs = list(zip(names, values, strict=False)) if data is not None else to_rows(schedule.parameters if schedule else {})
+
+    def _ask_for_the_kind(self, kind: str) -> None:
+        """Only the fields of the chosen kind have to be filled in."""
+        for name, of_kind in (("cron", ScheduleKind.CRON), ("interval", ScheduleKind.INTERVAL), ("run_at", ScheduleKind.ONCE)):
+            self.fields[name].required = kind == of_kind
+
+    def _targets(self) -> list[Any]:
+        """Threads and processes of the schedule's team, or of all teams where one may write."""
+        teams = [self.schedule.team] if self.schedule else teams_where(self.user, Role.EDITOR)
+        many = len(teams) > 1
+        groups: list[Any] = [("", "Choose…")]
+        for label, kind, model in (("Processes", "process", Process), ("Threads", "thread", Thread)):
+            rows = model.objects.filter(team__in=teams).order_by("name", "pk").values_list("pk", "name", "team__name")
+            groups.append((label, [(f"{kind}:{pk}", f"{name} ({team})" if many else name) for pk, name, team in rows]))
+        return groups
+
+    def target_chosen(self) -> Thread | Process:
+        kind, _, pk = self.cleaned_data["target"].partition(":")
+        if kind == "thread":
+            return fetch(Thread.objects.select_related("team"), self.user, Role.EDITOR, pk=int(pk))
+        return fetch(Process.objects.select_related("team"), self.user, Role.EDITOR, pk=int(pk))
+
+    def values(self) -> dict[str, Any]:
+        """All that a schedule is made of, as the services take it."""
+        target = self.target_chosen()
+        return {
+            "name": self.cleaned_data["name"] or target.name,
+            "target": target,
+            "enabled": self.cleaned_data["enabled"],
+            "priority": self.cleaned_data["priority"] or 0,
+            "parameters": from_rows([name for name, _ in self.pairs], [value for _, value in self.pairs]),
+            **timing_of(self.cleaned_data),
+        }
+
+    def as_it_stands(self) -> dict[str, Any]:
+        """The values that can be read so far; of a form that nobody has sent yet, those it begins with."""
+        if not self.is_bound:
+            return {name: self.get_initial_for_field(field, name) for name, field in self.fields.items()}
+        self.full_clean()
+        return self.cleaned_data
+
+    @property
+    def zones(self) -> list[str]:
+        return sorted(zone_names())
+
+
+def timing_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The timing as services and preview take it: the fields of the chosen kind alone. InvalidInput by field of the form."""
+    kind = given.get("kind", ScheduleKind.CRON)
+    return {
+        "kind": kind,
+        "cron": given.get("cron", "") if kind == ScheduleKind.CRON else "",
+        "interval_seconds": _interval_seconds(given) if kind == ScheduleKind.INTERVAL else None,
+        "run_at": _run_at(given) if kind == ScheduleKind.ONCE else None,
+        "timezone": given.get("timezone", ""),
+    }
+
+
+def _interval_seconds(given: Mapping[str, Any]) -> int:
+    number = given.get("interval", "")
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise InvalidInput.of("interval", "Use a whole number, like 15.")
+    return int(number) * UNITS.get(given.get("unit", ""), 1)
+
+
+def _run_at(given: Mapping[str, Any]) -> str:
+    text: str = given.get("run_at", "")
+    if not text:
+        raise InvalidInput.of("run_at", "Choose the day and the time.")
+    return text
+
+
+def notes_of_once(given: Mapping[str, Any]) -> list[str]:
+    """What the zone makes of the one chosen wall time, when that is not just the time itself."""
+    once = given.get("kind") == ScheduleKind.ONCE
+    return wall_notes(given.get("run_at", ""), given.get("timezone", "")) if once else []
+
+
+def wall_notes(text: str, zone_name: str) -> list[str]:
+    """Whether a wall time is jumped over, or comes twice, in its zone; nothing for what cannot be read."""
+    try:
+        wall, zone = datetime.fromisoformat(text), zone_of(zone_name)
+        local = instant_of(wall, zone).astimezone(zone)
+    except (ValueError, OverflowError, InvalidInput):
+        return []
+    day = f"{wall.day} {wall:%B %Y}"
+    if local.replace(tzinfo=None) != wall.replace(tzinfo=None):
+        return [f"{wall:%H:%M} does not exist on {day}, the clock jumps over it: runs at {local:%H:%M}."]
+    if local.utcoffset() != local.replace(fold=1).utcoffset():
+        return [f"{wall:%H:%M} comes twice on {day}: runs the first time."]
+    return []
+
+
+def _initial_of(schedule: Schedule) -> dict[str, Any]:
+    target = f"thread:{schedule.thread_id}" if schedule.thread_id else f"process:{schedule.process_id}"
+    number, unit = _in_units(schedule.interval_seconds) if schedule.interval_seconds else ("1", "hours")
+    kept = ("name", "kind", "cron", "timezone", "priority", "enabled")
+    run_at = schedule.run_at.astimezone(zone_of(schedule.timezone)).strftime("%Y-%m-%dT%H:%M:%S") if schedule.run_at else ""
+    values = {name: getattr(schedule, name) for name in kept}
+    return values | {"target": target, "interval": number, "unit": unit, "run_at": run_at}
+
+
+def _in_units(seconds: int) -> tuple[str, str]:
+    """The largest unit that gives a whole number."""
+    unit = next(name for name in reversed(UNITS) if seconds % UNITS[name] == 0)
+    return str(seconds // UNITS[unit]), unit

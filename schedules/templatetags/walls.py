@@ -1,0 +1,16 @@
+"""Due times as the wall clock of the schedule's zone shows them."""
+
+from datetime import datetime
+
+from django import template
+from django.utils import timezone
+
+register = template.Library()
+
+
+@register.filter
+def wall(moment: datetime) -> str:
+    """`Thu 26 Nov, 07:00 CET`, in the zone that the moment carries; with the year when it is not this one."""
+    year = "" if moment.year == timezone.now().year else f" {moment.year}"
+    seconds = f":{moment:%S}" if moment.second else ""
+    return f"{moment:%a} {moment.day} {moment:%b}{year}, {moment:%H:%M}{seconds} {moment.tzname()}"

@@ -1,0 +1,17 @@
+"""Addresses of the pages about schedules."""
+
+from django.urls import path
+
+from schedules import views
+
+app_name = "schedules"
+urlpatterns = [
+    path("", views.list_schedules, name="list"),
+    path("new", views.new, name="new"),
+    path("preview", views.show_preview, name="preview"),
+    path("<int:pk>", views.detail, name="detail"),
+    path("<int:pk>/edit", views.edit, name="edit"),
+    path("<int:pk>/toggle", views.toggle, name="toggle"),
+    path("<int:pk>/run", views.start, name="run"),
+    path("<int:pk>/delete", views.delete, name="delete"),
+]

@@ -1,0 +1,222 @@
+"""Pages about schedules: the list, the form with its preview, one schedule with what became of its due times."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import OuterRef, Q, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts.access import fetch, may, person, teams_where
+from accounts.roles import Role
+from core.errors import Conflict, Forbidden, InvalidInput
+from core.forms import attempt
+from core.htmx import is_partial, toast
+from core.paging import Cursor, page_of
+from core.related import newest_related
+from history.models import Run
+from schedules.forms import ScheduleForm, notes_of_once, shown_at_fields, timing_of
+from schedules.models import Firing, Schedule, ScheduleKind
+from schedules.preview import description_of, preview
+from schedules.services import change_schedule, create_schedule, delete_schedule, run_now, set_enabled
+from schedules.status import clock_status
+from schedules.timing import Timing
+
+PER_PAGE = 50
+FIRINGS_SHOWN = 30
+RUNS_SHOWN = 8
+TIMES_SHOWN = 5
+LIST, FORM, PAGE = "schedules/list.html", "schedules/form.html", "schedules/detail.html"
+
+
+@require_GET
+def list_schedules(request: HttpRequest) -> HttpResponse:
+    return render(request, f"{LIST}#results" if is_partial(request) else LIST, list_context(request))
+
+
+def list_context(request: HttpRequest) -> dict[str, Any]:
+    text = request.GET.get("q", "").replace("\0", "").strip()[:200]
+    kind = request.GET.get("kind", "")
+    schedules = Schedule.objects.visible_to(person(request)).select_related("team", "thread", "process")
+    if text:
+        schedules = schedules.filter(Q(name__icontains=text) | Q(thread__name__icontains=text) | Q(process__name__icontains=text))
+    if kind in ScheduleKind.values:
+        schedules = schedules.filter(kind=kind)
+    page = Paginator(schedules.order_by("name", "pk"), PER_PAGE).get_page(request.GET.get("page"))
+    able = _abilities(request)
+    return {
+        "page": page,
+        "rows": _rows(list(page), able),
+        "text": text,
+        "kind": kind,
+        "kinds": ScheduleKind.choices,
+        "may_edit": bool(able[Role.EDITOR]),
+        "clock": clock_status(),
+    }
+
+
+def _abilities(request: HttpRequest) -> dict[Role, set[int]]:
+    return {role: {team.pk for team in teams_where(person(request), role)} for role in (Role.RUNNER, Role.EDITOR)}
+
+
+def _rows(schedules: list[Schedule], able: dict[Role, set[int]]) -> list[dict[str, Any]]:
+    last_runs, firings = last_runs_of(schedules), newest_related(schedules, "firings")
+    return [
+        {
+            "schedule": schedule,
+            "words": words_of(schedule),
+            "run": last_runs.get(schedule.pk),
+            "firing": firings.get(schedule.pk),
+            "may_run": schedule.team_id in able[Role.RUNNER],
+            "may_edit": schedule.team_id in able[Role.EDITOR],
+        }
+        for schedule in schedules
+    ]
+
+
+def last_runs_of(schedules: list[Schedule]) -> dict[int, Run]:
+    """The newest run of each schedule, by its id; runs name their schedule by a bare number."""
+    newest = Run.objects.filter(schedule_id=OuterRef("pk")).order_by("-pk").values("pk")[:1]
+    ids = Schedule.objects.filter(pk__in=[schedule.pk for schedule in schedules]).order_by().values(newest=Subquery(newest))
+    return {run.schedule_id: run for run in Run.objects.filter(pk__in=ids) if run.schedule_id is not None}
+
+
+def words_of(schedule: Schedule) -> str:
+    """When it runs, in words; for one that cannot be understood any more (a zone was abolished), what is wrong."""
+    try:
+        return description_of(schedule)
+    except InvalidInput as error:
+        return next(iter(error.fields.values()))[0] if error.fields else error.message
+
+
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    user = person(request)
+    if not teams_where(user, Role.EDITOR):
+        raise Forbidden("That takes the role Editor, which you have in no team; ask an owner for it.")
+    if request.method == "GET":
+        return render(request, FORM, form_context(ScheduleForm(user=user, target=request.GET.get("target", ""))))
+    form = ScheduleForm(request.POST, user=user)
+    schedule = attempt(form, lambda: _created(form), shown_at_fields)
+    if schedule is None:
+        return render(request, FORM, form_context(form), status=422)
+    messages.success(request, f"{schedule.name} is scheduled.")
+    return redirect("schedules:list")
+
+
+def _created(form: ScheduleForm) -> Schedule:
+    values = form.values()
+    return create_schedule(team=values["target"].team, user=form.user, **values)
+
+
+@require_http_methods(["GET", "POST"])
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    schedule = schedule_of(request, pk, Role.EDITOR)
+    if request.method == "GET":
+        return render(request, FORM, form_context(ScheduleForm(user=person(request), schedule=schedule)))
+    form = ScheduleForm(request.POST, user=person(request), schedule=schedule)
+    if attempt(form, lambda: change_schedule(schedule=schedule, user=form.user, **form.values()), shown_at_fields) is None:
+        return render(request, FORM, form_context(form), status=422)
+    messages.success(request, "The schedule is saved.")
+    return redirect("schedules:detail", pk)
+
+
+def form_context(form: ScheduleForm) -> dict[str, Any]:
+    return {"form": form, "schedule": form.schedule, "pairs": form.pairs, **preview_context(form)}
+
+
+@require_POST
+def show_preview(request: HttpRequest) -> HttpResponse:
+    """The next times of the form as it stands, or what is wrong with it; nothing is saved."""
+    form = ScheduleForm(request.POST, user=person(request))
+    return render(request, f"{FORM}#preview", preview_context(form))
+
+
+def preview_context(form: ScheduleForm) -> dict[str, Any]:
+    given = form.as_it_stands()
+    try:
+        found = preview(**timing_of(given))
+    except InvalidInput as error:
+        return {"preview": None, "preview_faults": [said for messages in error.fields.values() for said in messages] or [error.message]}
+    return {"preview": found, "preview_notes": [*notes_of_once(given), *found.notes]}
+
+
+def schedule_of(request: HttpRequest, pk: int, role: Role = Role.VIEWER) -> Schedule:
+    return fetch(Schedule.objects.select_related("team", "thread", "process"), person(request), role, pk=pk)
+
+
+@require_GET
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """One schedule with its due times: for each its run, or why there was none."""
+    schedule = schedule_of(request, pk)
+    page = page_of(schedule.firings.select_related("run"), Cursor.parse(request.GET.get("cursor", "")), FIRINGS_SHOWN)
+    context = {
+        "schedule": schedule,
+        "words": words_of(schedule),
+        "next_times": _next_times(schedule),
+        "page": page,
+        "runs": list(Run.objects.filter(schedule_id=schedule.pk).order_by("-pk")[:RUNS_SHOWN]),
+        "may_run": may(person(request), schedule.team, Role.RUNNER),
+        "may_edit": may(person(request), schedule.team, Role.EDITOR),
+    }
+    return render(request, f"{PAGE}#record" if is_partial(request) else PAGE, context)
+
+
+def _next_times(schedule: Schedule) -> list[Any]:
+    """The next due times, in the schedule's own zone."""
+    times: list[Any] = []
+    try:
+        timing = Timing.of(schedule)
+        following = schedule.next_run_at if schedule.enabled else None
+        while following and len(times) < TIMES_SHOWN:
+            times.append(following.astimezone(timing.zone))
+            following = timing.next_after(following)
+    except InvalidInput:
+        return []
+    return times
+
+
+@require_POST
+def toggle(request: HttpRequest, pk: int) -> HttpResponse:
+    schedule = schedule_of(request, pk, Role.EDITOR)
+    try:
+        schedule = set_enabled(schedule=schedule, user=person(request), enabled=request.POST.get("enabled") == "on")
+        words, tone = f"{schedule.name} is {'enabled' if schedule.enabled else 'disabled'}.", "good"
+    except Conflict as error:
+        words, tone = error.message, "bad"
+    return _answered(request, pk, words, tone)
+
+
+@require_POST
+def start(request: HttpRequest, pk: int) -> HttpResponse:
+    schedule = schedule_of(request, pk, Role.RUNNER)
+    try:
+        run = run_now(schedule=schedule, user=person(request))
+    except (Conflict, InvalidInput) as error:
+        return _answered(request, pk, error.message, "bad")
+    if is_partial(request):
+        return _answered(request, pk, f"Run #{run.number} of {run.name} is queued.", "good")
+    return redirect("history:run", run.pk)
+
+
+def _answered(request: HttpRequest, pk: int, words: str, tone: str) -> HttpResponse:
+    """The schedule's row as it is now, with a word about what was done; the page of the schedule without htmx."""
+    if not is_partial(request):
+        (messages.success if tone == "good" else messages.error)(request, words)
+        return redirect("schedules:detail", pk)
+    [row] = _rows([schedule_of(request, pk)], _abilities(request))
+    return toast(render(request, "schedules/row.html", {"row": row}), words, tone)
+
+
+@require_http_methods(["GET", "POST"])
+def delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """GET says what would be lost; POST deletes."""
+    schedule = schedule_of(request, pk, Role.EDITOR)
+    if request.method == "POST":
+        delete_schedule(schedule=schedule, user=person(request))
+        messages.success(request, f"{schedule.name} is deleted; its runs stay in the history.")
+        return redirect("schedules:list")
+    context = {"schedule": schedule, "words": words_of(schedule), "firing_count": Firing.objects.filter(schedule=schedule).count()}
+    return render(request, "schedules/delete.html", context)

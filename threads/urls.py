@@ -1,0 +1,25 @@
+"""Addresses of the pages about threads."""
+
+from django.urls import path
+
+from threads.views import editing, files, listing
+
+app_name = "threads"
+urlpatterns = [
+    path("", listing.list_threads, name="list"),
+    path("new", listing.create, name="create"),
+    path("upload", listing.upload, name="upload"),
+    path("folders/new", listing.new_folder, name="new_folder"),
+    path("folders/<int:pk>/delete", listing.remove_folder, name="delete_folder"),
+    path("<int:pk>", editing.detail, name="detail"),
+    path("<int:pk>/draft", editing.draft, name="draft"),
+    path("<int:pk>/save", editing.save, name="save"),
+    path("<int:pk>/settings", editing.change, name="settings"),
+    path("<int:pk>/delete", editing.delete, name="delete"),
+    path("<int:pk>/runs", editing.runs, name="runs"),
+    path("<int:pk>/versions", editing.versions, name="versions"),
+    path("<int:pk>/versions/<int:number>", editing.version, name="version"),
+    path("<int:pk>/versions/<int:number>/restore", editing.restore, name="restore"),
+    path("<int:pk>/versions/<int:number>/files/<str:name>", files.download, name="file"),
+    path("<int:pk>/files", files.change_files, name="files"),
+]
