@@ -71,7 +71,9 @@ class Schedule(models.Model):
             ),
             models.CheckConstraint(condition=~Q(kind="once") | Q(run_at__isnull=False), name="schedule_once_has_a_time"),
         ]
-        indexes: ClassVar = [models.Index(fields=["next_run_at"], name="schedule_due", condition=Q(enabled=True, next_run_at__isnull=False))]
+        indexes: ClassVar = [
+            models.Index(fields=["next_run_at"], name="schedule_due", condition=Q(enabled=True, next_run_at__isnull=False))
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -1,5 +1,6 @@
 """The next times of a schedule that is not saved yet, in words, and what clock changes do to it."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from django.utils import timezone as clock
 from core.errors import InvalidInput
 from schedules.checks import TimingInput, read_moment
 from schedules.cron import Cron, describe
-from schedules.timing import Timed, Timing
+from schedules.timing import Timed, Timing, span_words
 from schedules.zones import Shift, shifts, zone_of
 
 MAX_COUNT = 100
@@ -71,26 +72,13 @@ def description_of(row: Timed) -> str:
     if timing.cron:
         words = describe(timing.cron)
     elif timing.interval:
-        return f"Every {span_words(timing.interval)}"
+        return f"Every {re.sub(r'^1 (?=[a-z]+$)', '', span_words(timing.interval))}"
     elif timing.run_at:
         local = timing.run_at.astimezone(timing.zone)
         words = f"Once, on {local.day} {local:%B %Y at %H:%M:%S}".removesuffix(":00")
     else:
         return "By hand only"
     return f"{words} ({timing.zone.key})"
-
-
-def span_words(span: timedelta) -> str:
-    """ "5 minutes", "1 day 2 hours"; a single one of a unit without its number: "minute"."""
-    rest = int(span.total_seconds())
-    parts: list[tuple[int, str]] = []
-    for unit, seconds in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
-        amount, rest = divmod(rest, seconds)
-        if amount:
-            parts.append((amount, unit))
-    if len(parts) == 1 and parts[0][0] == 1:
-        return parts[0][1]
-    return " ".join(f"{amount} {unit}{'' if amount == 1 else 's'}" for amount, unit in parts)
 
 
 def notes_of(timing: Timing, start: datetime) -> list[str]:

@@ -1,0 +1,180 @@
+"""What the clock does with schedules that are due: each due time becomes a run, or a row that says why not.
+
+Any number of clocks may do this at once. A due time belongs to the one whose conditional UPDATE moved `next_run_at`
+away from it; should it have been recorded before (the time went backwards), it is not fired again.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Case, DateTimeField, F, Value, When
+from django.utils import timezone
+
+from core.errors import DomainError
+from events.services import publish_all
+from history.models import Run
+from history.services import RunOrder, check_order, load_steps, queue_runs
+from history.status import Trigger
+from schedules.ledger import schedule_event, skipped
+from schedules.models import Firing, Outcome, Schedule
+from schedules.timing import Arrears, Timing, arrears, span_words
+
+logger = logging.getLogger(__name__)
+
+# Of many that are due in the same second the first few are queued at once, the others in larger transactions.
+FIRST_CHUNK = 4
+CHUNK = 64
+GRACE = timedelta(seconds=60)
+NOT_RUNNING = "The platform was not running at that time."
+OVERTAKEN = "The next time of this schedule came before this one could be started."
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What shall become of one due schedule. Decided before the transaction, so that it is short.
+
+    Without an `order` the due time is skipped for `reason`; a `fault` sets the schedule aside.
+    """
+
+    schedule: Schedule
+    due: Arrears
+    order: RunOrder | None
+    reason: str = ""
+    fault: str = ""
+    missed_reason: str = NOT_RUNNING
+
+
+def fire_next(size: int) -> int:
+    """Fire at most `size` due schedules, the longest due first; returns how many this clock dealt with.
+
+    Errors of the database itself are raised; those of one schedule set that one aside.
+    """
+    plans = [_plan(schedule) for schedule in _due(timezone.now(), size)]
+    if not plans:
+        return 0
+    try:
+        return _carry_out(plans)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("A batch of %d due schedules could not be fired; they are tried one by one.", len(plans))
+        return sum(_fire_alone(plan.schedule) for plan in plans)
+
+
+def _due(now: datetime, size: int, **only: int) -> list[Schedule]:
+    rows = Schedule.objects.filter(enabled=True, next_run_at__lte=now, **only).order_by("next_run_at", "pk")
+    due = list(rows.select_related("thread__current_version", "process")[:size])
+    load_steps(schedule.target for schedule in due)
+    return due
+
+
+def _fire_alone(schedule: Schedule) -> int:
+    """Deal with one schedule by itself, as it is now; whatever is wrong with it stays with it."""
+    for row in _due(timezone.now(), 1, pk=schedule.pk):
+        try:
+            return _carry_out([_plan(row)])
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            return _carry_out([_set_aside(row, error)])
+    return 0
+
+
+def _plan(schedule: Schedule) -> Plan:
+    now = timezone.now()
+    due_at = schedule.next_run_at or now
+    try:
+        due = arrears(Timing.of(schedule), due_at, now)
+        order = _order_of(schedule)
+        refusal = _refusal_of(order)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        return _set_aside(schedule, error)
+    missed_reason = NOT_RUNNING if now - due_at > GRACE else OVERTAKEN
+    return Plan(schedule, due, None if refusal else order, refusal or _why_late(now - due.latest), missed_reason=missed_reason)
+
+
+def _set_aside(schedule: Schedule, error: Exception) -> Plan:
+    """A schedule that cannot be read or fired stops here, where its people and the operator see why; the others go on."""
+    logger.error("Schedule %s (%s) is set aside.", schedule.pk, schedule, exc_info=error)
+    words = error.message if isinstance(error, DomainError) else f"{type(error).__name__}: {error}"
+    # What is wrong may be a character that the database does not take.
+    words = words[:500].replace("\0", "").encode("utf-8", "replace").decode()
+    fault = f"Set aside, it cannot be scheduled as it is: {words}"
+    due = Arrears(latest=schedule.next_run_at or timezone.now(), missed=(), following=None)
+    return Plan(schedule, due, None, reason=fault, fault=fault)
+
+
+def _order_of(schedule: Schedule) -> RunOrder:
+    return RunOrder(
+        target=schedule.target,
+        trigger=Trigger.SCHEDULE,
+        parameters=schedule.parameters,
+        priority=schedule.priority,
+        schedule_id=schedule.pk,
+        schedule_name=schedule.name,
+    )
+
+
+def _refusal_of(order: RunOrder) -> str:
+    """Why the target cannot run at this moment; empty when it can."""
+    try:
+        check_order(order)
+    except DomainError as error:
+        return error.message
+    return ""
+
+
+def _why_late(lateness: timedelta) -> str:
+    """Empty within the grace."""
+    if lateness <= GRACE:
+        return ""
+    return f"Started {span_words(lateness, parts=2)} late: the platform was not running when it was due."
+
+
+@transaction.atomic
+def _carry_out(plans: Sequence[Plan]) -> int:
+    won = _take(plans)
+    ours = [plan.schedule.pk for plan in won]
+    # The taken rows are ours until we commit: nobody else writes firings of these schedules meanwhile.
+    recorded = set(
+        Firing.objects.filter(schedule__in=ours, due_at__in={plan.due.latest for plan in won}).values_list("schedule_id", "due_at")
+    )
+    fresh = [plan for plan in won if (plan.schedule.pk, plan.due.latest) not in recorded]
+    orders = [plan.order for plan in fresh if plan.order]
+    runs = {run.schedule_id: run for run in queue_runs(orders)}
+    Schedule.objects.filter(pk__in=[plan.schedule.pk for plan in fresh if plan.order]).update(run_count=F("run_count") + 1)
+    missed = [row for plan in won for row in skipped(plan.schedule, plan.due.missed, plan.missed_reason)]
+    Firing.objects.bulk_create(missed, ignore_conflicts=True)
+    firings = Firing.objects.bulk_create([_firing(plan, runs.get(plan.schedule.pk)) for plan in fresh])
+    publish_all([schedule_event(firing.schedule, firing) for firing in firings])
+    return len(won)
+
+
+def _take(plans: Sequence[Plan]) -> list[Plan]:
+    """Move those schedules on that still are as they were read, and return their plans; of several clocks one succeeds."""
+    rows = Schedule.objects.filter(pk__in=[plan.schedule.pk for plan in plans], enabled=True).order_by("pk")
+    now_there = {row[0]: row[1:] for row in rows.select_for_update(skip_locked=True).values_list("pk", "next_run_at", "updated_at")}
+    won = [plan for plan in plans if now_there.get(plan.schedule.pk) == (plan.schedule.next_run_at, plan.schedule.updated_at)]
+    # The locks make the condition true; should it not be, nothing of this batch happens.
+    moves = [When(pk=plan.schedule.pk, then=Value(plan.due.following, output_field=DateTimeField())) for plan in won]
+    due_then = {plan.schedule.next_run_at for plan in won}
+    if won and rows.filter(pk__in=[plan.schedule.pk for plan in won], next_run_at__in=due_then).update(next_run_at=Case(*moves)) != len(
+        won
+    ):
+        raise OperationalError("Due schedules changed under their locks.")
+    for plan in won:
+        plan.schedule.next_run_at, plan.schedule.fault = plan.due.following, plan.fault
+        if plan.fault:
+            Schedule.objects.filter(pk=plan.schedule.pk).update(fault=plan.fault)
+    return won
+
+
+def _firing(plan: Plan, run: Run | None) -> Firing:
+    plan.schedule.run_count += 1 if run else 0
+    outcome = Outcome.FIRED if run else Outcome.SKIPPED
+    return Firing(schedule=plan.schedule, due_at=plan.due.latest, outcome=outcome, reason=plan.reason, run=run)
