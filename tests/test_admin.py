@@ -19,6 +19,7 @@ from operations.models import Milestone
 from processes.models import Process
 from schedules.models import ClockLease, Firing, Schedule
 from schedules.services import create_schedule
+from tests import browser
 from threads.models import Folder, Thread, ThreadVersion
 from threads.services import Upload, create_folder
 
@@ -329,3 +330,26 @@ def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(
         Host.objects.create(key=f"more{number}")
         Milestone.objects.create(name=f"more{number}")
     assert queries() <= few + 1
+
+
+@pytest.mark.browser
+@pytest.mark.usefixtures("django_db_setup")  # Before the live server, which must know the database that it shares.
+@pytest.mark.skipif(browser.CHROMIUM is None, reason="Chromium is not installed; `make test-deps` installs it on Debian")
+def test_the_admin_works_under_the_strict_policy(live_server, operator, full):
+    pages = ["/admin/", "/admin/password_change/", address(User, "add"), address(Process, "add"), address(ApiKey, "add")]
+    pages += [address(model, "changelist") for model in OURS]
+    pages += [address(model, "change", model._default_manager.first().pk) for model in OURS]
+    pages += [address(Thread, "delete", Thread.objects.first().pk)]
+    cookie = {"name": "sessionid", "value": operator.cookies["sessionid"].value, "url": live_server.url}
+    with browser.opened() as page:
+        faults = browser.faults_of(page)
+        page.goto(live_server.url + "/admin/login/")
+        page.context.add_cookies([cookie])
+        for path in pages:
+            assert page.goto(live_server.url + path).ok, path
+        page.goto(live_server.url + address(Process, "add"))
+        # The admin's own scripts run: a row of steps is added, its picker finds the threads.
+        page.get_by_text("Add another Step").click()
+        page.locator("#id_steps-0-thread + .select2").click()
+        page.locator(".select2-results__option", has_text="Fetch").click()
+        assert faults == []
