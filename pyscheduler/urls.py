@@ -15,6 +15,7 @@ urlpatterns = [
     path("schedules/", include("schedules.urls")),
     path("history/", include("history.urls")),
     path("api/v1/", include("pyscheduler.api")),
+    path("demo/", include("operations.demosite")),
     path("admin/", admin.site.urls),
 ]
 
