@@ -3,9 +3,9 @@
 import logging
 import os
 import time
-from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.db import transaction
@@ -16,11 +16,13 @@ from engine.collect import found_files
 from engine.decide import Begin, Finish, decide
 from engine.host import records
 from engine.isolation import level_in_force
-from engine.outcome import Outcome, exception_line, outcome_of
-from engine.prepare import make_run_directory, open_log, show_log, write_spec
+from engine.outcome import exception_line, outcome_of
+from engine.prepare import open_log, show_log, write_spec
+from events.services import publish_all
 from history import ledger
-from history.ledger import FoundFile, RunEnd
+from history.ledger import FoundFile, RunEnd, StepEnd
 from history.models import Run, StepRun
+from history.services import run_event
 from history.status import ALIVE
 
 logger = logging.getLogger(__name__)
@@ -28,11 +30,11 @@ TAIL_BYTES = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class StepEnd:
+class Ended:
     """A step that has ended on disk, with all that is to be recorded of it."""
 
     step: StepRun
-    outcome: Outcome
+    end: StepEnd
     files: list[FoundFile]
 
 
@@ -49,36 +51,37 @@ def advance(run_ids: Collection[int]) -> int:
 
 def _advance(run_ids: Collection[int]) -> int:
     steps_of: dict[int, list[StepRun]] = defaultdict(list)
-    runs = {run.pk: run for run in Run.objects.filter(pk__in=run_ids, status__in=ALIVE)}
-    for step in StepRun.objects.filter(run__in=runs.values()).order_by("position"):
-        step.run = runs[step.run_id]
+    alive = StepRun.objects.filter(run__in=run_ids, run__status__in=ALIVE)
+    for step in alive.select_related("run").order_by("run_id", "position"):
         steps_of[step.run_id].append(step)
+        step.run = steps_of[step.run_id][0].run
     # Reading disks comes before the transaction: nobody waits for the database's lock meanwhile.
     ends = [end for steps in steps_of.values() for step in steps if step.status in ALIVE and (end := _end_of(step))]
-    begun: list[StepRun] = []
     with transaction.atomic():
-        changed = {end.step.run_id for end in ends if ledger.end_step(end.step, **_recorded(end.outcome), files=end.files)}
-        for run_id, run in runs.items():
-            match decide(run, steps_of[run_id]):
-                case Begin(steps) if ledger.begin_steps(run, steps):
-                    begun.extend(steps)
-                case Finish(status, reason, exit_code):
-                    ledger.finish_run(run, steps_of[run_id], RunEnd(status, reason, exit_code, _log_bytes(run)))
-                case _ if run_id in changed:
-                    ledger.publish_step_change(run)
+        changed = {end.step.run_id for end in ends if ledger.end_step(end.step, end.end, end.files)}
+        begun = [step for steps in steps_of.values() for step in _move(steps, is_changed=steps[0].run_id in changed)]
     for end in ends:
         forget_end(end.step)
-    for run in runs.values():
-        if run.stop_requested_at is not None:
-            stop_steps(steps_of[run.pk], f"Stopped by {run.stop_requested_by}.")
-    return start_steps(begun, {run_id: len(steps) for run_id, steps in steps_of.items()})
+    for steps in steps_of.values():
+        if steps[0].run.stop_requested_at is not None:
+            stop_steps(steps)
+    return start_steps(begun)
 
 
-def _recorded(outcome: Outcome) -> dict[str, object]:
-    return asdict(outcome)
+def _move(steps: list[StepRun], *, is_changed: bool) -> Sequence[StepRun]:
+    """Write down what comes next for the run of these steps; returns those that are to be started."""
+    run = steps[0].run
+    match decide(run, steps):
+        case Begin(following) if ledger.begin_steps(run, following):
+            return following
+        case Finish(status, reason, exit_code):
+            ledger.finish_run(run, steps, RunEnd(status, reason, exit_code, _log_bytes(run)))
+        case _ if is_changed:
+            publish_all([run_event(run)])
+    return ()
 
 
-def _end_of(step: StepRun) -> StepEnd | None:
+def _end_of(step: StepRun) -> Ended | None:
     """How the step ended, if its exit record is there."""
     folder = layout.step_folder(step.run_id, step.position, step.attempt)
     record = records.read(str(folder / records.EXIT))
@@ -86,10 +89,10 @@ def _end_of(step: StepRun) -> StepEnd | None:
         return None
     spec = records.read(str(folder / records.SPEC)) or {}
     last_line = exception_line(log_tail(step.run)) if record.get("exit_code") else ""
-    outcome = outcome_of(record, timeout_seconds=step.timeout_seconds, stopped_by=step.run.stop_requested_by, last_line=last_line)
+    end = outcome_of(record, timeout_seconds=step.timeout_seconds, stopped_by=step.run.stop_requested_by, last_line=last_line)
     if step.run.output_dir:
         show_log(step.run)
-    return StepEnd(step, outcome, found_files(step.run, spec.get("inputs", {})))
+    return Ended(step, end, found_files(step.run, spec.get("inputs", {})))
 
 
 def log_tail(run: Run) -> bytes:
@@ -114,54 +117,55 @@ def forget_end(step: StepRun) -> None:
     link.unlink(missing_ok=True)
 
 
-def stop_steps(steps: Iterable[StepRun], reason: str) -> None:
-    """Tell the supervisors of running steps to end them, those too that are only just being started."""
+def stop_steps(steps: Iterable[StepRun]) -> None:
+    """Have the running ones of these steps ended, those too that are only just being started."""
     for step in steps:
         if step.status in ALIVE:
             folder = layout.step_folder(step.run_id, step.position, step.attempt)
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # First the note, then the word: a supervisor listens first and looks for a note second.
-            records.write(str(folder / records.STOP), {"detail": reason})
-            keeper.tell_supervisor(folder, "stop", reason)
+            keeper.stop_step(folder, f"Stopped by {step.run.stop_requested_by}.")
 
 
-def start_steps(steps: Iterable[StepRun], counts: dict[int, int]) -> int:
-    """Have each step supervised; one that cannot start is recorded as failed with the reason. Returns how many started."""
-    by_stage: dict[tuple[int, int], list[StepRun]] = defaultdict(list)
-    for step in steps:
-        by_stage[step.run_id, step.stage].append(step)
-    started = 0
-    for (run_id, _), stage in by_stage.items():
-        for step in stage:
-            started += start_step(step, stage_size=len(stage), step_count=counts[run_id])
-    return started
+def start_steps(steps: Iterable[StepRun]) -> int:
+    """Lay out these begun steps and hand them to the keeper, all at once; twice is as good as once.
 
-
-def start_step(step: StepRun, *, stage_size: int, step_count: int) -> bool:
-    """Lay the step out and hand it to the keeper. Twice is as good as once."""
-    run = step.run
+    A step that cannot start gets the exit record that says so, and is recorded like any other. Returns how many started.
+    """
+    ready: list[tuple[StepRun, Path]] = []
+    for step, is_beside_others in _with_neighbours(list(steps)):
+        try:
+            open_log(step.run)
+            ready.append((step, write_spec(step, level_in_force(), is_beside_others=is_beside_others)))
+        except OSError as error:
+            fail_start(step, str(error))
+    if not ready:
+        return 0
     try:
-        if not run.output_dir:
-            ledger.set_output_dir(run, make_run_directory(run))
-        open_log(run)
-        folder = write_spec(run, step, level_in_force(), stage_size=stage_size, step_count=step_count)
-        keeper.start_step(folder)
-    except (OSError, keeper.KeeperUnavailable) as error:
-        fail_start(step, error)
-        return False
-    return True
+        faults = keeper.start_steps([folder for _, folder in ready])
+    except keeper.KeeperUnavailable as error:
+        faults = [error.message] * len(ready)
+    for (step, _), fault in zip(ready, faults, strict=True):
+        if fault:
+            fail_start(step, fault)
+    return faults.count("")
 
 
-def fail_start(step: StepRun, error: Exception) -> None:
+def _with_neighbours(steps: list[StepRun]) -> list[tuple[StepRun, bool]]:
+    """Each step, and whether others of its run are started beside it."""
+    count = Counter(step.run_id for step in steps)
+    return [(step, count[step.run_id] > 1) for step in steps]
+
+
+def fail_start(step: StepRun, fault: str) -> None:
     """Write the exit record that a supervisor would have written; the same path records it."""
-    logger.warning("Step %s of run %s could not be started: %s", step.position, step.run_id, error)
-    folder = layout.step_folder(step.run_id, step.position, step.attempt)
-    write_end(folder, step, cause="start", detail=str(error))
+    logger.warning("Step %s of run %s could not be started: %s", step.position, step.run_id, fault)
+    write_end(step, cause="start", detail=fault)
 
 
-def write_end(folder: Path, step: StepRun, *, cause: str, detail: str) -> None:
+def write_end(step: StepRun, *, cause: str, detail: str) -> None:
     """An exit record in a supervisor's stead."""
+    folder = layout.step_folder(step.run_id, step.position, step.attempt)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     identity = {"run": step.run_id, "position": step.position, "attempt": step.attempt}
     record = {**identity, "cause": cause, "detail": detail, "exit_code": None, "signal": None, "finished_at": time.time()}
+    layout.ended_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
     records.announce_end(str(folder), {**identity, "ended_folder": str(layout.ended_folder())}, record)

@@ -84,7 +84,15 @@ class BellBroker(ORM):  # type: ignore[misc]
 
 
 def _ticket(function: str) -> str:
-    task = {"id": os.urandom(16).hex(), "name": function, "func": function, "args": (), "kwargs": {}, "started": timezone.now(), "ack_failure": True}
+    task = {
+        "id": os.urandom(16).hex(),
+        "name": function,
+        "func": function,
+        "args": (),
+        "kwargs": {},
+        "started": timezone.now(),
+        "ack_failure": True,
+    }
     return str(SignedPackage.dumps(task))
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.conf import settings
 
+from history.models import StepRun
+
 # Of the platform's own environment these alone pass: without them TLS, proxies or local time break.
 PASSED_ON = (
     "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
@@ -39,7 +41,7 @@ def arguments(parameters: dict[str, Any]) -> list[str]:
     return words
 
 
-def variables(*, run_id: int, directory: Path, step: str, attempt: int, input_path: Path | None, parameters: dict[str, Any]) -> dict[str, str]:
+def variables(step: StepRun, directory: Path, input_path: Path | None) -> dict[str, str]:
     """The whole environment of a script."""
     found = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return found | {
@@ -48,12 +50,12 @@ def variables(*, run_id: int, directory: Path, step: str, attempt: int, input_pa
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(TOOLKIT),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYSCHED_RUN_ID": str(run_id),
+        "PYSCHED_RUN_ID": str(step.run_id),
         "PYSCHED_RUN_DIR": str(directory),
-        "PYSCHED_STEP": step,
-        "PYSCHED_ATTEMPT": str(attempt),
+        "PYSCHED_STEP": step.safe_name,
+        "PYSCHED_ATTEMPT": str(step.attempt),
         "PYSCHED_INPUT": str(input_path) if input_path else "",
-        "PYSCHED_PARAMETERS": json.dumps(parameters),
+        "PYSCHED_PARAMETERS": json.dumps(step.parameters),
         "PYSCHED_URL": settings.PUBLIC_URL,
     }
 
@@ -64,7 +66,8 @@ def limits() -> dict[str, int]:
     return {
         "RLIMIT_CORE": 0,
         "RLIMIT_NOFILE": 1024,
-        "RLIMIT_FSIZE": settings.RUN_DIRECTORY_LIMIT_BYTES,
+        # The supervisor lives under it too, and it writes the log.
+        "RLIMIT_FSIZE": max(settings.RUN_DIRECTORY_LIMIT_BYTES, 2 * settings.LOG_LIMIT_BYTES),
         # Above the limit that is enforced, so that libraries which reserve more than they use still load.
         "RLIMIT_DATA": memory * 3 // 2 + 256 * 1024 * 1024,
     }

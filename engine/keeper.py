@@ -6,9 +6,11 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +53,19 @@ def ensure_keeper() -> None:
         time.sleep(0.005)
 
 
-def start_step(folder: Path) -> None:
-    """Have the step of this folder supervised. Asking again for a step that was started changes nothing."""
-    request = {"do": "start", "folder": str(folder)}
+def start_steps(folders: Sequence[Path]) -> list[str]:
+    """Have the steps of these folders supervised; returns what was wrong with each, "" for nothing.
+
+    Asking again for a step that was started changes nothing.
+    """
+    request = {"do": "start", "folders": [str(folder) for folder in folders]}
     answer = _ask(request)
     if answer is None:
         ensure_keeper()
         answer = _ask(request)
-    if answer is None or not answer["ok"]:
-        raise KeeperUnavailable(answer["error"] if answer else "The keeper went away while it was asked.")
+    if answer is None:
+        raise KeeperUnavailable("The keeper went away while it was asked.")
+    return list(answer)
 
 
 def quit_keeper() -> None:
@@ -67,29 +73,25 @@ def quit_keeper() -> None:
     _ask({"do": "quit"})
 
 
-def tell_supervisor(folder: Path, word: str, detail: str = "") -> bool:
-    """Send `stop` to a step's supervisor; False when there is none to hear it (yet, or any more)."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
-            sender.sendto(f"{word} {detail}".encode()[:500], f"/proc/self/fd/{descriptor}/{records.CONTROL}")
-            return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
+def stop_step(folder: Path, detail: str) -> None:
+    """Have a step ended, one too that is only just being started: the note lies there before its supervisor looks for it."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    records.write(str(folder / records.STOP), {"detail": detail})
+    supervisor = supervisor_of(folder)
+    if supervisor is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(supervisor, signal.SIGUSR1)
 
 
-def is_supervised(folder: Path) -> bool:
-    """Does the supervisor that wrote the step's state live? By pid, start time and boot: pids are used again."""
-    state = records.read(str(folder / records.STATE))
-    return state is not None and state["boot_id"] == kernel.boot_id() and kernel.start_ticks(state["pid"]) == state["start_ticks"]
+def supervisor_of(folder: Path) -> int | None:
+    """The pid of the step's supervisor if it lives. By pid, start time and boot: pids are used again."""
+    state = records.read(str(folder / records.SUPERVISOR))
+    if not state or state["boot_id"] != kernel.boot_id() or kernel.start_ticks(state["pid"]) != state["start_ticks"]:
+        return None
+    return int(state["pid"])
 
 
-def _ask(request: dict[str, Any]) -> dict[str, Any] | None:
+def _ask(request: dict[str, Any]) -> Any:
     folder = layout.keeper_folder()
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -105,5 +107,4 @@ def _ask(request: dict[str, Any]) -> dict[str, Any] | None:
             return None
         finally:
             os.close(descriptor)
-    answer: dict[str, Any] | None = json.loads(message) if message else None
-    return answer
+    return json.loads(message) if message else None

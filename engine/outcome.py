@@ -1,27 +1,14 @@
 """From an exit record to a status and a reason in words. Pure."""
 
 import signal
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from history.ledger import StepEnd
 from history.status import Status
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a step ended. `started_at` is when its script really started, None when it never did."""
-
-    status: Status
-    reason: str
-    exit_code: int | None
-    started_at: datetime | None
-    finished_at: datetime
-    cpu_seconds: float | None
-    peak_memory_bytes: int | None
-
-
-def outcome_of(record: dict[str, Any], *, timeout_seconds: int, stopped_by: str, last_line: str = "") -> Outcome:
+def outcome_of(record: dict[str, Any], *, timeout_seconds: int, stopped_by: str, last_line: str = "") -> StepEnd:
     """What the exit record means; `last_line` of the log helps to say why a script failed."""
     status, reason = _judge(record, timeout_seconds, stopped_by, last_line)
     notes = []
@@ -33,7 +20,7 @@ def outcome_of(record: dict[str, Any], *, timeout_seconds: int, stopped_by: str,
     exit_code = record.get("exit_code")
     if exit_code is None and record.get("signal"):
         exit_code = -record["signal"]
-    return Outcome(
+    return StepEnd(
         status=status,
         reason=" ".join([reason, *notes]).strip(),
         exit_code=exit_code,
@@ -42,11 +29,6 @@ def outcome_of(record: dict[str, Any], *, timeout_seconds: int, stopped_by: str,
         cpu_seconds=record.get("cpu_seconds"),
         peak_memory_bytes=record.get("peak_memory_bytes"),
     )
-
-
-def lost(reason: str, now: datetime) -> Outcome:
-    """The platform lost sight of the step."""
-    return Outcome(Status.LOST, reason, None, None, now, None, None)
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -122,7 +122,7 @@ def _live(part: Part, parent: int) -> None:
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
-    except BaseException:  # noqa: BLE001 - the parent sees the status and starts the part again
+    except BaseException:
         traceback.print_exc()
     finally:
         os._exit(status)

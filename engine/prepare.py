@@ -4,39 +4,29 @@ import contextlib
 import errno
 import os
 import shutil
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
-from django.utils import timezone
 
 from core import layout
 from engine import environment
 from engine.host import records
 from engine.isolation import Level
 from history.models import Run, StepRun
+from history.status import Kind
 from threads import blobs
 from threads.models import FileRole, ThreadVersion
 
 LOG_NAME = "run.log"
 
 
-def make_run_directory(run: Run) -> str:
-    """A new directory `<safe name>/<date-time>_<number>` below `process_runs` with the log in it; returns its relative path."""
-    moment = timezone.localtime(run.started_at or timezone.now())
-    parent = layout.runs_folder() / run.safe_name
-    parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    name = f"{moment:%Y-%m-%d_%H-%M-%S}_{run.number}"
-    for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
-        with contextlib.suppress(FileExistsError):
-            (parent / f"{name}{suffix}").mkdir(mode=0o700)
-            return f"{run.safe_name}/{name}{suffix}"
-    raise FileExistsError(errno.EEXIST, "no free directory name", str(parent / name))
-
-
 def open_log(run: Run) -> Path:
     """The run's log, there and linked into the run directory, whatever a script did to that."""
     folder = layout.control_folder(run.pk)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    layout.ended_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
     log = folder / "log"
     log.touch(mode=0o600)
     show_log(run)
@@ -60,15 +50,38 @@ def show_log(run: Run) -> None:
         shutil.copyfile(log, shown)
 
 
-def lay_out_code(version: ThreadVersion) -> Path:
-    """The version's files in a folder of their own, read-only; made once and shared by all its runs."""
-    folder = layout.code_folder(version.pk)
-    if folder.exists():
-        return folder
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A version's files as they lie on disk, read-only, shared by all its runs."""
+
+    folder: Path
+    script: Path
+    input: Path | None
+    beside: tuple[str, ...]
+
+
+@lru_cache(maxsize=512)
+def code_of(version_id: int, folder: Path) -> Code:
+    """The code of a version, laid out in `folder` when it was not. Versions never change, so it may be remembered.
+
+    FileNotFoundError when the version is gone.
+    """
+    version = ThreadVersion.objects.filter(pk=version_id).first()
+    if version is None:
+        raise FileNotFoundError(errno.ENOENT, "the version was deleted before it could run")
+    files = list(version.files.all())
+    if not folder.exists():
+        contents = {version.filename: version.source.encode()} | {file.path: blobs.load(file.digest) for file in files}
+        _write_folder(folder, contents)
+    input_path = next((folder / file.path for file in files if file.role == FileRole.INPUT), None)
+    return Code(folder, folder / version.filename, input_path, tuple(file.path for file in files))
+
+
+def _write_folder(folder: Path, contents: dict[str, bytes]) -> None:
+    """The whole folder appears at once."""
     building = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True, mode=0o755)
-    contents = {version.filename: version.source.encode()} | {file.path: blobs.load(file.digest) for file in version.files.all()}
     for name, content in contents.items():
         (building / name).write_bytes(content)
         (building / name).chmod(0o444)
@@ -77,47 +90,39 @@ def lay_out_code(version: ThreadVersion) -> Path:
     except OSError:
         # Another worker was first: its folder has the same content.
         shutil.rmtree(building)
-    return folder
 
 
-def write_spec(run: Run, step: StepRun, level: Level, *, stage_size: int, step_count: int) -> Path:
-    """Everything the supervisor needs, in the step's folder; returns the folder. FileNotFoundError when the code is gone."""
-    version = step.version
-    if version is None:
-        raise FileNotFoundError(errno.ENOENT, "the version was deleted before it could run", step.name)
-    directory = layout.run_directory(run.output_dir)
-    code = lay_out_code(version)
-    files = list(version.files.all())
-    inputs = {file.path: _put_beside(code / file.path, directory / file.path) for file in files}
-    input_path = next((code / file.path for file in files if file.role == FileRole.INPUT), None)
-    folder = layout.step_folder(run.pk, step.position, step.attempt)
+def write_spec(step: StepRun, level: Level, *, is_beside_others: bool) -> Path:
+    """Everything the supervisor needs, in the step's folder; returns the folder. OSError when something cannot be laid out."""
+    if step.version_id is None:
+        raise FileNotFoundError(errno.ENOENT, "the version was deleted before it could run")
+    code = code_of(step.version_id, layout.code_folder(step.version_id))
+    directory = layout.run_directory(step.run.output_dir)
+    inputs = {name: _put_beside(code.folder / name, directory / name) for name in code.beside}
+    folder = layout.step_folder(step.run_id, step.position, step.attempt)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    command = [environment.interpreter(), str(code / version.filename), *environment.arguments(step.parameters)]
+    command = [environment.interpreter(), str(code.script), *environment.arguments(step.parameters)]
+    control = layout.control_folder(step.run_id)
     spec = {
-        "run": run.pk,
+        "run": step.run_id,
         "position": step.position,
         "attempt": step.attempt,
         "argv": level.wrap(command),
-        "environment": environment.variables(
-            run_id=run.pk,
-            directory=directory,
-            step=step.safe_name,
-            attempt=step.attempt,
-            input_path=input_path,
-            parameters=step.parameters,
-        ),
+        "environment": environment.variables(step, directory, code.input),
         "directory": str(directory),
+        "inputs": inputs,
         "limits": environment.limits(),
         "timeout_seconds": step.timeout_seconds,
         "grace_seconds": settings.STOP_GRACE_SECONDS,
         "memory_limit_bytes": settings.DEFAULT_MEMORY_LIMIT_MB * 1024 * 1024,
         "directory_limit_bytes": settings.RUN_DIRECTORY_LIMIT_BYTES,
-        "log": str(layout.control_folder(run.pk) / "log"),
+        "log": str(control / "log"),
         "log_limit_bytes": settings.LOG_LIMIT_BYTES,
-        "log_prefix": f"[{step.name}] " if stage_size > 1 else "",
-        "log_heading": f"--- Step {step.position} of {step_count}: {step.name}, version {step.version_number} ---\n" if step_count > 1 else "",
-        "progress": str(layout.control_folder(run.pk) / "progress"),
-        "inputs": inputs,
+        "log_prefix": f"[{step.name}] " if is_beside_others else "",
+        "log_heading": f"--- Step {step.position}: {step.name}, version {step.version_number} ---\n"
+        if step.run.kind == Kind.PROCESS
+        else "",
+        "progress": str(control / "progress"),
         "ended_folder": str(layout.ended_folder()),
         "bells": str(layout.bells()),
     }

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from core import layout
 from engine import keeper
-from engine.advance import advance, start_step, write_end
+from engine.advance import advance, start_steps, write_end
 from engine.host import kernel, records
 from history import ledger
 from history.models import Run, StepRun
@@ -39,11 +39,11 @@ def _look_at(step: StepRun) -> bool:
     folder = layout.step_folder(step.run_id, step.position, step.attempt)
     if (folder / records.EXIT).exists():
         return True
-    if keeper.is_supervised(folder):
+    if keeper.supervisor_of(folder) is not None:
         return False
-    state = records.read(str(folder / records.STATE))
-    if state is None:
-        return _look_at_start(step)
+    state = records.read(str(folder / records.SUPERVISOR))
+    if not state:
+        return _look_at_start(step, was_tried=state is not None)
     # Its supervisor is dead. It may have said its last word between our two looks, and the keeper is told of the
     # death too and cleans up quicker: give both a moment.
     time.sleep(0.2)
@@ -52,21 +52,20 @@ def _look_at(step: StepRun) -> bool:
         same_boot = state["boot_id"] == kernel.boot_id()
         detail = "Its supervisor died, so the script was ended" if same_boot else "The host was restarted while it ran"
         more = f"; {killed} of its processes were still there" if killed else ""
-        write_end(folder, step, cause="lost", detail=f"{detail}{more}. How far it came is not known.")
+        write_end(step, cause="lost", detail=f"{detail}{more}. How far it came is not known.")
     return True
 
 
-def _look_at_start(step: StepRun) -> bool:
-    """The step was begun, but no supervisor has written its state."""
+def _look_at_start(step: StepRun, *, was_tried: bool) -> bool:
+    """The step was begun, but no supervisor has said who it is."""
     if step.started_at and step.started_at > timezone.now() - START_PATIENCE:
         return False
-    folder = layout.step_folder(step.run_id, step.position, step.attempt)
-    if (folder / records.STARTED).exists():
-        # The script starts after the state is written: so it never ran. But that it was tried must not be hidden.
-        write_end(folder, step, cause="lost", detail="The keeper died while it was starting the step; the script never ran.")
+    if was_tried:
+        # The script starts after its supervisor has said so: it never ran. But that it was tried must not be hidden.
+        write_end(step, cause="lost", detail="The keeper died while it was starting the step; the script never ran.")
         return True
     logger.warning("Step %s of run %s was begun but not started; asking for it again.", step.position, step.run_id)
-    start_step(step, stage_size=step.run.steps.filter(stage=step.stage).count(), step_count=step.run.steps.count())
+    start_steps([step])
     return False
 
 

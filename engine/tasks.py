@@ -5,41 +5,61 @@ Both return None and let nothing out: a task that raises would only be written d
 
 import logging
 import time
-from collections import defaultdict
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from core import layout
-from core.doorbell import ring
+from core.doorbell import Listener, ring
 from engine.advance import advance, start_steps
 from engine.recovery import look_after_runs
 from engine.turn import turns
 from history import ledger
-from history.models import StepRun
-from history.status import Status
 
 logger = logging.getLogger(__name__)
 
 # A worker returns from time to time, so that it can be recycled and stopped.
 SLICE_SECONDS = 10.0
 
+# Supervisors ring the first of these when a worker is listening to it, else the second, which the pusher hears.
+DRAIN_BELL, QUEUE_BELL = "drain", "queue"
+
 
 def drain() -> None:
     """Do what there is for this host: record the steps that have ended, stop what shall stop, start the best waiting runs."""
     try:
         until = time.monotonic() + SLICE_SECONDS
+        has_turn = False
         for _ in turns("drain"):
-            while _drain_once():
-                if time.monotonic() > until:
-                    ring(layout.bells(), "queue", b"work")
-                    return
+            has_turn = True
+            _work(until)
+        if not has_turn:
+            ring(layout.bells(), DRAIN_BELL)
     except (OperationalError, InterfaceError):
         # The database went away: the periodic look comes back to everything that is left undone.
         logger.exception("The database did not answer while runs were moved on.")
         connection.close()
     except Exception:
         logger.exception("Moving runs on failed.")
+
+
+def _work(until: float) -> None:
+    """Rounds of work as long as each finds some. While runs wait for a place it stays and hears itself of each that is freed."""
+    while _drain_once():
+        if time.monotonic() > until:
+            ring(layout.bells(), QUEUE_BELL, b"work")
+            return
+    if not ledger.any_waiting():
+        return
+    ear = Listener(layout.bells(), DRAIN_BELL)
+    try:
+        while ledger.any_waiting() and time.monotonic() < until:
+            ear.wait(min(1.0, until - time.monotonic()))
+            _drain_once()
+    finally:
+        ear.close()
+    # Who rang just before the ear was closed rang for nobody: one more round finds what he meant.
+    _drain_once()
 
 
 def look() -> None:
@@ -56,23 +76,13 @@ def look() -> None:
 def _drain_once() -> bool:
     """One round; True when it did something, so that another may find more."""
     ended = ended_run_ids()
-    if ended:
-        advance(ended)
-    stopping = stopping_run_ids() - ended
-    if stopping:
-        advance(stopping)
-    claimed = ledger.claim(settings.HOST_KEY, settings.MAX_RUNS)
-    if claimed:
-        runs = {run.pk: run for run in claimed}
-        first: list[StepRun] = []
-        counts: dict[int, int] = defaultdict(int)
-        for step in StepRun.objects.filter(run__in=claimed).select_related("version").order_by("run_id", "position"):
-            step.run = runs[step.run_id]
-            counts[step.run_id] += 1
-            if step.status == Status.RUNNING:
-                first.append(step)
-        start_steps(first, counts)
-    return bool(ended or claimed)
+    moving = ended | ledger.stopping(settings.HOST_KEY)
+    if moving:
+        advance(moving)
+    steps = ledger.claim(settings.HOST_KEY, settings.MAX_RUNS)
+    if steps:
+        start_steps(steps)
+    return bool(ended or steps)
 
 
 def ended_run_ids() -> set[int]:
@@ -81,8 +91,3 @@ def ended_run_ids() -> set[int]:
         return {int(entry.name.partition(".")[0]) for entry in layout.ended_folder().iterdir()}
     except FileNotFoundError:
         return set()
-
-
-def stopping_run_ids() -> set[int]:
-    """Runs of this host that somebody wants stopped."""
-    return set(ledger.stopping(settings.HOST_KEY))

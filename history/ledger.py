@@ -2,12 +2,13 @@
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
+from core.rows import select_column, update_row
 from events.services import publish_all
 from history.models import Artifact, Host, Run, StepRun
 from history.services import run_event
@@ -23,6 +24,19 @@ class FoundFile:
     path: str
     size_bytes: int
     modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnd:
+    """How a step ended. `started_at` is when its script really started, None when it never did."""
+
+    status: Status
+    reason: str
+    exit_code: int | None = None
+    started_at: datetime | None = None
+    finished_at: datetime = field(default_factory=timezone.now)
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +57,55 @@ def renew(host_key: str, boot_id: str) -> None:
     Run.objects.filter(host_key=host_key, status__in=ALIVE).update(lease_expires_at=now + LEASE)
 
 
-def claim(host_key: str, most: int) -> list[Run]:
-    """Take the best waiting runs for this host, at most as many as keep it at `most` at once; their first stage is begun."""
-    if not Run.objects.filter(status=Status.QUEUED).exists():
+# The best waiting runs, taken by one statement. A directory's name carries the run's number: it is unique within its team.
+_CLAIM = """
+    UPDATE history_run
+    SET status = 'running', host_key = %s, claim_token = %s, started_at = %s, lease_expires_at = %s,
+        output_dir = safe_name || '/' || %s || '_' || number
+    WHERE status = 'queued' AND id IN (
+        SELECT id FROM history_run WHERE status = 'queued' ORDER BY priority DESC, id LIMIT %s {lock}
+    )
+    RETURNING *
+"""
+_BEGIN_FIRST = """
+    UPDATE history_steprun SET status = 'running', started_at = %s
+    WHERE status = 'queued' AND stage = 1 AND run_id IN ({places}) RETURNING *
+"""
+_COUNT_ALIVE = "SELECT count(*) FROM history_run WHERE host_key = %s AND status IN ('running', 'paused')"
+_ANY_WAITING = "SELECT 1 FROM history_run WHERE status = 'queued' LIMIT 1"
+_STOPPING = "SELECT id FROM history_run WHERE host_key = %s AND status IN ('running', 'paused') AND stop_requested_at IS NOT NULL"
+_IS_ALIVE = "status IN ('running', 'paused')"
+
+
+def any_waiting() -> bool:
+    return bool(select_column(_ANY_WAITING))
+
+
+def claim(host_key: str, most: int) -> list[StepRun]:
+    """Take the best waiting runs for this host, as many as keep it at `most` at once; returns the begun steps of their first stage.
+
+    One worker of a host claims at a time (`engine.turn`), so the count holds; hosts beside each other take different runs.
+    """
+    if not any_waiting():
         return []
     with transaction.atomic():
-        # Workers of one host take turns here: two who count at once would both fill the same places.
-        Host.objects.select_for_update().filter(pk=host_key).first()
-        free = most - Run.objects.filter(host_key=host_key, status__in=ALIVE).count()
+        free = most - select_column(_COUNT_ALIVE, [host_key])[0]
         if free <= 0:
             return []
-        waiting = Run.objects.filter(status=Status.QUEUED).order_by("-priority", "id").select_for_update(skip_locked=True)
-        ids = list(waiting.values_list("id", flat=True)[:free])
-        token, now = uuid.uuid4().hex, timezone.now()
-        Run.objects.filter(pk__in=ids, status=Status.QUEUED).update(
-            status=Status.RUNNING, host_key=host_key, claim_token=token, lease_expires_at=now + LEASE, started_at=now
-        )
-        runs = list(Run.objects.filter(pk__in=ids, claim_token=token).order_by("-priority", "id"))
-        StepRun.objects.filter(run__in=runs, stage=1, status=Status.QUEUED).update(status=Status.RUNNING, started_at=now)
-        publish_all([run_event(run) for run in runs])
-    return runs
+        now = timezone.now()
+        stamp = f"{timezone.localtime(now):%Y-%m-%d_%H-%M-%S}"
+        lock = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+        runs = {
+            run.pk: run for run in Run.objects.raw(_CLAIM.format(lock=lock), [host_key, uuid.uuid4().hex, now, now + LEASE, stamp, free])
+        }
+        if not runs:
+            return []
+        places = ", ".join(["%s"] * len(runs))
+        steps = list(StepRun.objects.raw(_BEGIN_FIRST.format(places=places), [now, *runs]))
+        publish_all([run_event(run) for run in runs.values()])
+    for step in steps:
+        step.run = runs[step.run_id]
+    return sorted(steps, key=lambda step: (-step.run.priority, step.run_id, step.position))
 
 
 def begin_steps(run: Run, steps: Sequence[StepRun]) -> bool:
@@ -85,37 +128,24 @@ def set_output_dir(run: Run, output_dir: str) -> None:
     run.output_dir = output_dir
 
 
-def end_step(
-    step: StepRun,
-    *,
-    status: Status,
-    reason: str,
-    exit_code: int | None,
-    started_at: datetime | None,
-    finished_at: datetime,
-    cpu_seconds: float | None,
-    peak_memory_bytes: int | None,
-    files: Iterable[FoundFile] = (),
-) -> bool:
+def end_step(step: StepRun, end: StepEnd, files: Iterable[FoundFile] = ()) -> bool:
     """Record a step's end with the files it left; False when it was recorded before."""
     changes = {
-        "status": status,
-        "reason": reason,
-        "exit_code": exit_code,
-        "started_at": started_at or step.started_at,
-        "finished_at": max(finished_at, started_at or finished_at),
-        "cpu_seconds": cpu_seconds,
-        "peak_memory_bytes": peak_memory_bytes,
+        "status": end.status,
+        "reason": end.reason,
+        "exit_code": end.exit_code,
+        "started_at": end.started_at or step.started_at,
+        "finished_at": max(end.finished_at, end.started_at or end.finished_at),
+        "cpu_seconds": end.cpu_seconds,
+        "peak_memory_bytes": end.peak_memory_bytes,
     }
-    if not StepRun.objects.filter(pk=step.pk, status__in=ALIVE).update(**changes):
+    if not update_row(StepRun, step.pk, changes, where=_IS_ALIVE):
         return False
     for name, value in changes.items():
         setattr(step, name, value)
+    left = [Artifact(run_id=step.run_id, step=step, **asdict(file)) for file in files]
     Artifact.objects.bulk_create(
-        [
-            Artifact(run_id=step.run_id, step=step, path=file.path, size_bytes=file.size_bytes, modified_at=file.modified_at)
-            for file in files
-        ],
+        left,
         update_conflicts=True,
         unique_fields=["run", "path"],
         update_fields=["step", "size_bytes", "modified_at"],
@@ -137,7 +167,7 @@ def finish_run(run: Run, steps: Sequence[StepRun], end: RunEnd) -> bool:
         "log_bytes": end.log_bytes,
         "lease_expires_at": None,
     }
-    if not Run.objects.filter(pk=run.pk, status__in=ALIVE, claim_token=run.claim_token).update(**changes):
+    if not update_row(Run, run.pk, changes, where=f"{_IS_ALIVE} AND claim_token = %s", arguments=[run.claim_token]):
         return False
     for name, value in changes.items():
         setattr(run, name, value)
@@ -148,10 +178,6 @@ def finish_run(run: Run, steps: Sequence[StepRun], end: RunEnd) -> bool:
         )
     publish_all([run_event(run)])
     return True
-
-
-def publish_step_change(run: Run) -> None:
-    publish_all([run_event(run)])
 
 
 def lose_abandoned(own_host: str) -> int:
@@ -165,17 +191,14 @@ def lose_abandoned(own_host: str) -> int:
             steps = list(run.steps.all())
             for step in steps:
                 if step.status in ALIVE:
-                    end_step(
-                        step, status=Status.LOST, reason=reason, exit_code=None, started_at=None,
-                        finished_at=now, cpu_seconds=None, peak_memory_bytes=None,
-                    )  # fmt: skip
+                    end_step(step, StepEnd(Status.LOST, reason))
             lost += finish_run(run, steps, RunEnd(Status.LOST, reason, None, run.log_bytes))
     return lost
 
 
-def stopping(host_key: str) -> Iterable[int]:
+def stopping(host_key: str) -> set[int]:
     """Ids of this host's living runs that shall stop."""
-    return Run.objects.filter(host_key=host_key, status__in=ALIVE, stop_requested_at__isnull=False).values_list("id", flat=True)
+    return set(select_column(_STOPPING, [host_key]))
 
 
 def alive_ids(host_key: str) -> list[int]:
@@ -185,4 +208,6 @@ def alive_ids(host_key: str) -> list[int]:
 
 def request_stop_of_all(host_key: str, *, by: str) -> None:
     """Mark all living runs of the host as to be stopped; waiting ones wait on."""
-    Run.objects.filter(host_key=host_key, status__in=ALIVE, stop_requested_at=None).update(stop_requested_at=timezone.now(), stop_requested_by=by)
+    Run.objects.filter(host_key=host_key, status__in=ALIVE, stop_requested_at=None).update(
+        stop_requested_at=timezone.now(), stop_requested_by=by
+    )

@@ -42,6 +42,7 @@ def data_folder(settings: Any, tmp_path: Path) -> Path:
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.DATA_PATH.mkdir()
     settings.MEDIA_ROOT.mkdir()
+    settings.HOST_KEY = "testhost"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return tmp_path
 

@@ -14,10 +14,7 @@ import signal
 import socket
 import sys
 import time
-import traceback
-from typing import Any
 
-from core.doorbell import ring
 from engine.host import kernel, records
 from engine.host.supervisor import Supervisor
 
@@ -37,6 +34,9 @@ class Keeper:
             return
         kernel.hide_memory()
         kernel.become_subreaper()
+        # Inherited by all that comes after us: no script gains rights by a set-user-id program.
+        kernel.renounce_privileges()
+        self.boot_id = kernel.boot_id()
         self.server = self._listen()
         self.signals = self._catch_signals()
         self.poll = select.poll()
@@ -45,6 +45,7 @@ class Keeper:
         # What is here now stays as it is in all supervisors, shared with them.
         gc.collect()
         gc.freeze()
+        gc.disable()
         while True:
             for descriptor, _ in self.poll.poll():
                 if descriptor == self.server.fileno():
@@ -105,38 +106,39 @@ class Keeper:
         request = json.loads(message)
         if request["do"] == "quit" and not self.supervised:
             return False
-        answer = self._start(request["folder"]) if request["do"] == "start" else {"ok": True, "supervised": len(self.supervised)}
+        answer: object = {"supervised": len(self.supervised)}
+        if request["do"] == "start":
+            answer = [self._start(folder) for folder in request["folders"]]
         with contextlib.suppress(OSError):
             client.send(json.dumps(answer).encode())
         return True
 
-    def _start(self, folder: str) -> dict[str, Any]:
-        """Fork a supervisor for the step, unless one was forked before: asking twice starts once."""
+    def _start(self, folder: str) -> str:
+        """Fork a supervisor for the step, unless one was forked before: asking twice starts once. Returns the fault, "" for none."""
         try:
-            mark = os.open(os.path.join(folder, records.STARTED), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            mark = os.open(os.path.join(folder, records.SUPERVISOR), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
-            return {"ok": True, "again": True}
+            return ""
         except OSError as error:
-            return {"ok": False, "error": str(error)}
+            return str(error)
         pid = os.fork()
         if pid == 0:
-            self._become_supervisor(folder)
+            self._become_supervisor(folder, mark)
         self.supervised[pid] = folder
-        os.write(mark, str(pid).encode())
         os.close(mark)
-        return {"ok": True, "pid": pid}
+        return ""
 
-    def _become_supervisor(self, folder: str) -> None:
+    def _become_supervisor(self, folder: str, mark: int) -> None:
         status = 1
         try:
             os.setsid()
             signal.set_wakeup_fd(-1)
             for descriptor in (self.server.fileno(), self.signals, self.lock, *self.clients):
                 os.close(descriptor)
-            Supervisor(folder).run()
+            Supervisor(folder).run(mark, self.boot_id)
             status = 0
-        except BaseException:  # noqa: BLE001 - told to the operator; the keeper sees the status and records the step as lost
-            traceback.print_exc()
+        except BaseException:
+            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
         finally:
             sys.stderr.flush()
             os._exit(status)
@@ -178,7 +180,7 @@ class Keeper:
             "finished_at": time.time(),
         }
         records.announce_end(folder, spec, record)
-        ring(spec["bells"], "queue", b"end")
+        records.ring_end(spec["bells"])
 
     def _is_supervised(self, pid: int) -> bool:
         """Is the process one of the living supervisors, or below one?"""

@@ -12,7 +12,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 
 # The bare C module: importing all of ctypes costs more memory than the rest of the keeper.
-_prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
+_this_program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+_prctl = _ctypes.dlsym(_this_program, "prctl")
 
 
 def _call(option: int, value: int) -> None:

@@ -1,17 +1,18 @@
 """The files by which supervisor, keeper and workers tell each other of a step. JSON, replaced whole.
 
-In a step's folder: `spec.json` (what to start, by a worker), `started` (made once: who may start it), `state.json` (who
-supervises it), `control` (the supervisor's socket), `stop` (a note that it shall end, in case the word by socket came too
-early), `exit.json` (how it ended). A link to the exit record in the host's
+In a step's folder: `spec.json` (what to start, by a worker), `supervisor.json` (made once and never again, by the keeper:
+so a step is started once; filled by the supervisor: who it is), `stop.json` (a note that it shall end), `exit.json` (how
+it ended). A link to the exit record in the host's
 `ended` folder tells workers where to look; they take it away once the end is recorded.
 """
 
-import contextlib
 import json
 import os
 from typing import Any
 
-SPEC, STARTED, STATE, CONTROL, STOP, EXIT = "spec.json", "started", "state.json", "control", "stop", "exit.json"
+from core.doorbell import ring
+
+SPEC, SUPERVISOR, STOP, EXIT = "spec.json", "supervisor.json", "stop.json", "exit.json"
 
 
 def write(path: str, content: dict[str, Any], *, sync: bool = False) -> None:
@@ -26,12 +27,13 @@ def write(path: str, content: dict[str, Any], *, sync: bool = False) -> None:
 
 
 def read(path: str) -> dict[str, Any] | None:
-    """The content; None when there is no such file."""
+    """The content, {} of a file that is still empty; None when there is no such file."""
     try:
-        with open(path) as file:
-            content: dict[str, Any] = json.load(file)
+        with open(path, "rb") as file:
+            text = file.read()
     except FileNotFoundError:
         return None
+    content: dict[str, Any] = json.loads(text) if text else {}
     return content
 
 
@@ -43,6 +45,13 @@ def announce_end(folder: str, spec: dict[str, Any], record: dict[str, Any]) -> N
     """Write the exit record for good, then lay the link that workers look for. Doing it twice is harmless."""
     path = os.path.join(folder, EXIT)
     write(path, record, sync=True)
-    os.makedirs(spec["ended_folder"], mode=0o700, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
+    try:
         os.symlink(path, os.path.join(spec["ended_folder"], ended_name(spec["run"], spec["position"], spec["attempt"])))
+    except FileExistsError:
+        pass
+
+
+def ring_end(bells: str) -> None:
+    """Tell the worker that is at work on this host, or the pusher so that one is, that a step has ended."""
+    if not ring(bells, "drain", b"end"):
+        ring(bells, "queue", b"end")

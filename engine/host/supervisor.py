@@ -10,11 +10,9 @@ import os
 import resource
 import select
 import signal
-import socket
 import time
 from typing import Any
 
-from core.doorbell import ring
 from engine.host import kernel, records
 from engine.host.launch import spawn
 from engine.host.pump import Pump
@@ -29,7 +27,7 @@ class Supervisor:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         spec = records.read(os.path.join(folder, records.SPEC))
-        assert spec is not None, f"no {records.SPEC} in {folder}"
+        assert spec, f"no {records.SPEC} in {folder}"
         self.spec: dict[str, Any] = spec
         self.started_at = time.time()
         self.deadline = time.monotonic() + spec["timeout_seconds"]
@@ -37,22 +35,27 @@ class Supervisor:
         self.next_sample = time.monotonic() + SAMPLE_SECONDS
         self.next_measure = time.monotonic() + SAMPLE_SECONDS
         self.status: int | None = None
-        self.has_children = True
+        self.has_children = False
         self.cause = ""
         self.detail = ""
         self.peak_bytes = 0
         self.left_behind = 0
         self.child = 0
 
-    def run(self) -> None:
-        """Until nothing of the script is left; then the exit record, then the bell."""
+    def run(self, mark: int, boot_id: str) -> None:
+        """Until nothing of the script is left; then the exit record, then the bell.
+
+        `mark` is the open `supervisor.json`: written before the script starts, so who finds it empty knows it never did.
+        """
         kernel.become_subreaper()
-        self.control = self._open_control()
         self.signals = self._catch_signals()
-        self._write_state()
+        pid = os.getpid()
+        identity = {"pid": pid, "start_ticks": kernel.start_ticks(pid), "boot_id": boot_id, "started_at": self.started_at}
+        os.write(mark, json.dumps(identity).encode())
+        os.close(mark)
         output, self.progress = self._start()
         self.poll = select.poll()
-        for descriptor in (output, self.progress, self.control.fileno(), self.signals):
+        for descriptor in (output, self.progress, self.signals):
             self.poll.register(descriptor, select.POLLIN)
         while self.has_children:
             self._wait()
@@ -62,27 +65,16 @@ class Supervisor:
 
     # Start
 
-    def _open_control(self) -> socket.socket:
-        control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        control.bind(f"/proc/self/fd/{folder}/{records.CONTROL}")
-        os.close(folder)
-        return control
-
     def _catch_signals(self) -> int:
-        """SIGCHLD wakes the loop. Caught before the script starts: a child that ends at once must not be missed."""
+        """SIGCHLD and SIGUSR1 ("there is a note for you") wake the loop. Caught before the script starts: none is missed."""
         reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGCHLD, signal.SIGUSR1):
+            signal.signal(number, lambda *_: None)
         # Only SIGKILL ends a supervisor: a signal to a whole group or session is not meant for it.
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         return reading
-
-    def _write_state(self) -> None:
-        pid = os.getpid()
-        state = {"pid": pid, "start_ticks": kernel.start_ticks(pid), "boot_id": kernel.boot_id(), "started_at": self.started_at}
-        records.write(os.path.join(self.folder, records.STATE), state)
 
     def _start(self) -> tuple[int, int]:
         log = os.open(self.spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -93,14 +85,13 @@ class Supervisor:
         if self.spec["log_heading"]:
             os.write(log, self.spec["log_heading"].encode())
         self.spec["environment"]["PYSCHED_CHANNEL"] = str(progress_end)
-        note = records.read(os.path.join(self.folder, records.STOP))
-        if note is not None:
-            # Stopped before it began; the socket is open, so a word from now on is heard.
-            self.cause, self.detail, self.has_children = "stopped", note["detail"], False
-        else:
-            self.child, fault = spawn(self.spec, output_end, progress_end)
-            if fault:
-                self.cause, self.detail = "start", fault
+        self._obey()
+        if not self.cause:
+            try:
+                self.child = spawn(self.spec, output_end, progress_end)
+            except OSError as error:
+                self.cause, self.detail = "start", str(error)
+        self.has_children = bool(self.child)
         os.close(output_end)
         os.close(progress_end)
         return output, progress
@@ -121,14 +112,16 @@ class Supervisor:
             elif descriptor == self.progress:
                 if not self._read_progress():
                     self.poll.unregister(descriptor)
-            elif descriptor == self.signals:
-                self._reap()
             else:
+                self._hear()
+
+    def _hear(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            if signal.SIGUSR1 in os.read(self.signals, 4096):
                 self._obey()
+        self._reap()
 
     def _reap(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self.signals, 4096)
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -165,10 +158,10 @@ class Supervisor:
         return bool(chunk)
 
     def _obey(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            word, _, detail = self.control.recv(512).decode(errors="replace").partition(" ")
-            if word == "stop":
-                self._end("stopped", detail, grace=self.spec["grace_seconds"])
+        """Is there a note that says to stop?"""
+        note = records.read(os.path.join(self.folder, records.STOP))
+        if note:
+            self._end("stopped", note["detail"], grace=self.spec["grace_seconds"])
 
     # End
 
@@ -234,10 +227,7 @@ class Supervisor:
             "log_is_cut": self.pump.is_cut,
         }
         records.announce_end(self.folder, self.spec, record)
-        self.control.close()
-        with contextlib.suppress(OSError):
-            os.unlink(os.path.join(self.folder, records.CONTROL))
-        ring(self.spec["bells"], "queue", b"end")
+        records.ring_end(self.spec["bells"])
 
 
 def directory_bytes(path: str) -> int:

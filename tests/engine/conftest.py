@@ -76,8 +76,8 @@ def keeper_pid() -> int:
 def supervisor_pid(run: Run, position: int = 1) -> int:
     from engine.host import records
 
-    state = records.read(str(layout.step_folder(run.pk, position, 1) / records.STATE))
-    assert state is not None
+    state = records.read(str(layout.step_folder(run.pk, position, 1) / records.SUPERVISOR))
+    assert state
     return int(state["pid"])
 
 

@@ -70,7 +70,7 @@ def test_keeper_and_supervisor_killed_together_leave_nothing(engine: Engine, mak
     killed = [keeper_pid(), supervisor_pid(run)]
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    while keeper.is_supervised(layout.step_folder(run.pk, 1, 1)):
+    while keeper.supervisor_of(layout.step_folder(run.pk, 1, 1)):
         time.sleep(0.01)
     engine.look()
     engine.finish(run)
@@ -106,7 +106,7 @@ def test_a_step_begun_but_never_started_is_asked_for_again(engine: Engine, make_
 def test_asking_the_keeper_twice_starts_once(engine: Engine, make_thread: Make, make_run: Make) -> None:
     run = engine.started(make_run(make_thread("Once", "import time\nprint('started', flush=True)\ntime.sleep(0.3)")))
     for _ in range(3):
-        keeper.start_step(layout.step_folder(run.pk, 1, 1))
+        assert keeper.start_steps([layout.step_folder(run.pk, 1, 1)]) == [""]
     engine.finish(run)
     assert log_of(run) == b"started\n"
 
