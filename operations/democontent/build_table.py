@@ -9,21 +9,21 @@ from pathlib import Path
 class TableRows(HTMLParser):
     """Collects the cells of all table rows of a page."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.rows = []
+        self.rows: list[list[str]] = []
         self.inside = False
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: object) -> None:
         if tag == "tr":
             self.rows.append([])
         self.inside = tag in ("td", "th")
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         if tag in ("td", "th"):
             self.inside = False
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         if self.inside:
             self.rows[-1].append(data.strip())
 

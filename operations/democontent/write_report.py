@@ -2,6 +2,7 @@
 
 import csv
 from collections import defaultdict
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
@@ -18,14 +19,15 @@ top = max(max(values) for values in highs.values()) + 2
 bottom = min(min(values) for values in highs.values()) - 2
 
 
-def point(day, days, value):
+def point(day: int, days: int, value: float) -> str:
     """Where a day's value lies in the picture, as `x,y`."""
     x = MARGIN + day * (WIDTH - 2 * MARGIN) / max(1, days - 1)
     y = HEIGHT - MARGIN - (value - bottom) * (HEIGHT - 2 * MARGIN) / (top - bottom)
     return f"{x:.1f},{y:.1f}"
 
 
-def grid():
+def grid() -> Iterator[str]:
+    """Lines of equal temperature with their numbers."""
     step = (top - bottom) / 4
     for number in range(5):
         value = bottom + number * step
@@ -34,7 +36,8 @@ def grid():
         yield f'<text x="{MARGIN - 8}" y="{float(y) + 4:.1f}" text-anchor="end" fill="#71717a">{value:.0f}°</text>'
 
 
-def lines():
+def lines() -> Iterator[str]:
+    """One line for each city, with its name."""
     for number, (city, values) in enumerate(highs.items()):
         colour = COLOURS[number % len(COLOURS)]
         points = " ".join(point(day, len(values), value) for day, value in enumerate(values))
