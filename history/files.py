@@ -33,7 +33,7 @@ def artifacts(run: Run) -> list[Artifact]:
 
 def open_artifact(run: Run, path: str) -> OpenFile:
     """A recorded file of the run; NotFound when there is none, it was taken away, or it is no plain file any more."""
-    if not run.artifacts.filter(path=path).exists():
+    if "\0" in path or not run.artifacts.filter(path=path).exists():
         raise NotFound("This run has no such file.")
     try:
         return _open(_directory(run), path)

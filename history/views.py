@@ -14,6 +14,7 @@ from accounts.roles import Role
 from core.errors import Conflict
 from core.htmx import is_partial
 from core.paging import Cursor, page_of
+from history import logs
 from history.forms import FilterForm
 from history.models import Run, StepRun
 from history.services import queue_run, request_stop
@@ -53,7 +54,8 @@ def _narrowed_to(request: HttpRequest, form: FilterForm) -> list[tuple[str, str,
 def show_run(request: HttpRequest, pk: int) -> HttpResponse:
     run = fetch(Run.objects.select_related("team", "user", "thread", "process"), request.user, pk=pk)
     template = "history/run_live.html" if is_partial(request) else "history/run.html"
-    return render(request, template, {**_shown(run), "may_run": may(request.user, run.team, Role.RUNNER)})
+    context = {**_shown(run), "log_size": logs.size(run), "may_run": may(request.user, run.team, Role.RUNNER)}
+    return render(request, template, context)
 
 
 def _shown(run: Run) -> dict[str, Any]:

@@ -15,11 +15,24 @@ function setProgress(bars, share) {
   }
 }
 
-document.addEventListener("ps:progress", ({ detail }) => {
-  setProgress(all("progress", detail.run), shareOf(detail));
+// By run and step: what the stream said last. Pieces that the server renders know only what is in the database.
+const latest = new Map();
+
+function showProgress(detail) {
+  const share = shareOf(detail);
+  if (share !== null) setProgress(all("progress", detail.run), share);
   setProgress(all("step-progress", `${detail.run}:${detail.position}`), detail.share);
   if (detail.message) for (const line of all("progress-message", detail.run)) line.textContent = detail.message;
+  if (share !== null) for (const words of all("progress-share", detail.run)) words.textContent = ` · ${Math.trunc(share * 100)} %`;
+}
+
+document.addEventListener("ps:progress", ({ detail }) => {
+  latest.set(`${detail.run}:${detail.position}`, detail);
+  showProgress(detail);
 }, true);
+document.addEventListener("htmx:after:swap", () => {
+  for (const detail of latest.values()) if (all("step-progress", `${detail.run}:${detail.position}`).length) showProgress(detail);
+});
 
 // The whole run's share, as far as the page can know it: steps that ended and the part of this one.
 function shareOf({ run, share }) {
