@@ -15,7 +15,7 @@ from engine.host import kernel
 
 # A look goes through pusher, worker and monitor every few seconds. Missing for so long, one of them is dead or hangs on
 # a lock that a killed sibling held (django-q2 cannot free it): the pool is made anew.
-STUCK_SECONDS = 6 * LOOK_SECONDS
+STUCK_SECONDS = 4 * LOOK_SECONDS
 
 
 class StopFlag:

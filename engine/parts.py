@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from django.db import connections
+from setproctitle import setproctitle
 
 from engine.host import kernel
 
@@ -115,6 +116,7 @@ def _live(part: Part, parent: int) -> None:
     status = 1
     try:
         kernel.die_with_parent(parent)
+        setproctitle(f"pyscheduler {part.name}")
         # A session of its own: Ctrl-C in the terminal is for the parent, who ends the parts in order.
         os.setsid()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCH)

@@ -19,7 +19,7 @@ from history import ledger
 logger = logging.getLogger(__name__)
 
 # A worker returns from time to time, so that it can be recycled and stopped.
-SLICE_SECONDS = 10.0
+SLICE_SECONDS = 5.0
 
 # Supervisors ring the first of these when a worker is listening to it, else the second, which the pusher hears.
 DRAIN_BELL, QUEUE_BELL = "drain", "queue"

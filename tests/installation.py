@@ -45,7 +45,7 @@ class Installation:
         self.database = f"live_{os.getpid()}_{time.monotonic_ns()}"
         self.server_url = os.environ["PYSCHED_DATABASE_URL"]
         with psycopg.connect(self.server_url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {self.database}")  # type: ignore[arg-type]
+            connection.execute(f"CREATE DATABASE {self.database}")
         self.database_url = self.server_url.rsplit("/", 1)[0] + f"/{self.database}"
         self.env["PYSCHED_DATABASE_URL"] = self.database_url
 
@@ -60,6 +60,8 @@ class Installation:
             "listener = bind('127.0.0.1', 0)\n"
             "serve(listener, lambda: print(listener.getsockname()[1], flush=True))\n"
         )
+        if hasattr(self, "web"):
+            self._close_pipes(self.web)
         self.web = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert self.web.stdout
         self.port = int(self.web.stdout.readline() or self._failed())
@@ -86,15 +88,18 @@ class Installation:
         for child in (self.pen, self.web):
             child.kill()
             child.wait()
-            for stream in (child.stdin, child.stdout, child.stderr):
-                if stream:
-                    stream.close()
+            self._close_pipes(child)
         if self.database:
             import psycopg
 
             with psycopg.connect(self.server_url, autocommit=True) as connection:
-                connection.execute(f"DROP DATABASE {self.database} WITH (FORCE)")  # type: ignore[arg-type]
+                connection.execute(f"DROP DATABASE {self.database} WITH (FORCE)")
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _close_pipes(self, child: "subprocess.Popen[Any]") -> None:
+        for stream in (child.stdin, child.stdout, child.stderr):
+            if stream:
+                stream.close()
 
     def control(self, run_id: int) -> Path:
         folder = self.folder / "control" / str(run_id // 1000) / str(run_id)

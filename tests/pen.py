@@ -32,9 +32,10 @@ def seed() -> dict[str, Any]:
 
 
 def log_in(user_id: int) -> str:
-    from accounts.models import User
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.sessions.backends.db import SessionStore
+
+    from accounts.models import User
 
     user = User.objects.get(pk=user_id)
     session = SessionStore()
@@ -55,6 +56,7 @@ def log_out(session: str) -> None:
 def publish(topic: str, subject_id: int | None, team_id: int | None, times: int = 1, **state: Any) -> int:
     """The id of the last event."""
     from django.db import transaction
+
     from events import services
     from events.models import Event
 
@@ -102,6 +104,7 @@ def end_run(run_id: int, status: str = "success") -> None:
 
 def _change_run(run_id: int, **fields: Any) -> None:
     from django.db import transaction
+
     from events.services import publish_all
     from history.models import Run
     from history.services import run_event

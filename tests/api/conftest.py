@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 
 from accounts.services import create_api_key
+from tests.api.world import World, build
 
 
 class Caller:
@@ -21,16 +22,25 @@ class Caller:
         options: dict[str, Any] = {"headers": self.headers | more.pop("headers", {})}
         if body is not None:
             options |= {"data": body, "content_type": "application/json"}
-        return send(f"/api/v1/{path}", **options, **more)
+        return self._read(send(f"/api/v1/{path}", **options, **more))
+
+    def raw(self, method: str, path: str, body: bytes, content_type: str) -> Any:
+        """Bytes as they are."""
+        return self._read(self.client.generic(method, f"/api/v1/{path}", body, content_type, headers=self.headers))
+
+    def _read(self, response: Any) -> Any:
+        response.whole = response.getvalue() if response.streaming else response.content
+        response.close()
+        return response
 
     def ok(self, method: str, path: str, body: Any = None, status: int = 200, **more: Any) -> Any:
         response = self.call(method, path, body, **more)
-        assert response.status_code == status, response.content
-        return response.json() if response.content else None
+        assert response.status_code == status, response.whole
+        return response.json() if response.whole else None
 
     def refused(self, method: str, path: str, body: Any = None, status: int = 400, **more: Any) -> Any:
         response = self.call(method, path, body, **more)
-        assert response.status_code == status, response.content
+        assert response.status_code == status, response.whole
         error = response.json()["error"]
         assert error.keys() == {"code", "message", "fields"}
         assert error["message"]
@@ -71,3 +81,8 @@ def viewer(people: Any, by_session: Any) -> Caller:
 @pytest.fixture
 def anonymous() -> Caller:
     return Caller()
+
+
+@pytest.fixture
+def world(people: Any) -> World:
+    return build(people)

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
+from django_q.conf import Conf
 
 from core import layout
 from engine.cluster import is_stuck, run_cluster
@@ -18,7 +19,7 @@ from engine.parts import Part, Parts
 from engine.shutdown import stop_scripts
 from operations.bootstrap import ensure_administrator
 from operations.demo import ensure_demo
-from pyscheduler.web.server import bind, serve
+from pyscheduler.web.server import CannotListen, bind, serve
 from pyscheduler.web.warm import warm_up
 from schedules.clock import run_clock
 
@@ -49,8 +50,8 @@ class Command(BaseCommand):
         # browsers wait in the socket's queue instead of being refused.
         try:
             listener = bind(host, port)
-        except OSError as error:
-            raise CommandError(f"Port {port} of {host} cannot be used ({error.strerror}); choose another with --port.") from None
+        except CannotListen as error:
+            raise CommandError(str(error)) from None
         self._prepare(demo=not options["no_demo"])
         ensure_keeper()
         warm_up()
@@ -69,8 +70,6 @@ class Command(BaseCommand):
         self._end(parts, parts.run(), options["scripts"])
 
     def _configure(self, host: str, port: int, workers: int) -> None:
-        from django_q.conf import Conf
-
         if not 1 <= workers <= 64:
             raise CommandError(f"--workers: {workers} is out of range; use 1 to 64.")
         Conf.WORKERS = workers
@@ -88,7 +87,8 @@ class Command(BaseCommand):
         if demo:
             ensure_demo()
         if credentials:
-            self.stdout.write(f"First log-in: {credentials.username}  password: {credentials.password}")
+            password = "as given in PYSCHED_ADMIN_PASSWORD" if credentials.was_given else credentials.password
+            self.stdout.write(f"First log-in: {credentials.username}, password: {password}")
 
     def _end(self, parts: Parts, why: signal.Signals, scripts: str) -> None:
         self.stdout.write("Ending …")

@@ -1,0 +1,84 @@
+"""Random `kill -9` of any one part while short runs go through: each ends, none runs twice, nothing is left."""
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from engine.host import kernel
+from tests.platform import Platform, platform
+
+pytestmark = pytest.mark.engine
+
+KILLS = int(os.environ.get("PYSCHED_CHAOS_KILLS", "20"))
+RUNS = int(os.environ.get("PYSCHED_CHAOS_RUNS", "100"))
+
+# Each script counts its own starts, leaves a child running, and takes a little while.
+SCRIPT = """
+import os, subprocess, sys, time
+open('{counts}/' + os.environ['PYSCHED_RUN_ID'], 'a').write('x')
+subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)
+time.sleep(float(os.environ['PYSCHED_RUN_ID'][-1]) / 10)
+print('end')
+"""
+
+
+def victims(handle: Platform) -> dict[str, list[int]]:
+    """Living processes by the part they are; the oldest of the keeper's kind is the keeper, the others are supervisors."""
+    keeper, *supervisors = sorted(handle.keeper(), key=lambda pid: kernel.start_ticks(pid) or 0) or [0]
+    titles = {"web": "pyscheduler web server", "clock": "pyscheduler clock", "sentinel": "pyscheduler cluster"}
+    parts = {name: handle.pids(title) for name, title in titles.items()}
+    parts |= {name: handle.pids(f" {name}") for name in ("pusher", "monitor", "idle", "processing")}
+    return parts | {"keeper": [keeper] if keeper else [], "supervisor": supervisors}
+
+
+def kill_one(handle: Platform, chance: random.Random) -> str:
+    """Kill one process of a randomly chosen part that has any; returns the part."""
+    living = {part: pids for part, pids in victims(handle).items() if pids}
+    part = chance.choice(sorted(living))
+    os.kill(chance.choice(living[part]), signal.SIGKILL)
+    return part
+
+
+def patiently(handle: Platform, path: str) -> dict:
+    """POST until the web server, which may be the one that is killed, has answered."""
+    while True:
+        try:
+            status, answer = handle.call("POST", f"/api/v1/{path}", {})
+        except OSError:
+            continue
+        assert status == 201, answer
+        return answer
+
+
+def test_twenty_kills_in_a_hundred_runs(tmp_path: Path) -> None:
+    seed = int(os.environ.get("PYSCHED_CHAOS_SEED", time.time_ns() % 1_000_000))
+    chance = random.Random(seed)
+    counts = tmp_path / "counts"
+    counts.mkdir()
+    data = tmp_path / "platform"
+    data.mkdir()
+    killed: Counter[str] = Counter()
+    with platform(data, {"PYSCHED_MAX_RUNS": "4"}) as handle:
+        handle.up("--no-demo")
+        thread = handle.post("threads", {"name": "count", "source": SCRIPT.format(counts=counts)})
+        runs = []
+        for number in range(RUNS):
+            runs.append(patiently(handle, f"threads/{thread['id']}/run"))
+            if number % (RUNS // KILLS) == 0:
+                killed[kill_one(handle, chance)] += 1
+                time.sleep(0.5)
+        ended = [handle.finished(run, 120) for run in runs]
+        statuses = Counter(run["status"] for run in ended)
+        print(f"seed {seed}: {sum(killed.values())} kills {dict(killed)}, {len(ended)} runs {dict(statuses)}")
+        assert set(statuses) <= {"success", "lost"}
+        assert all(run["reason"] for run in ended if run["status"] != "success")
+        assert statuses["lost"] <= killed["supervisor"]
+        started = {int(path.name): len(path.read_text()) for path in counts.iterdir()}
+        assert set(started.values()) == {1}
+        assert all(started.get(run["id"]) == 1 for run in ended if run["status"] == "success")
+        handle.until(lambda: not handle.scripts(), 30)

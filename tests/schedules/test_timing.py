@@ -1,0 +1,165 @@
+"""Due times of a kind, what is in arrears, and previews."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from core.errors import InvalidInput
+from schedules.cron import parse
+from schedules.preview import preview
+from schedules.timing import MOST_SINGLE_ROWS, Timing, arrears, span_words
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+UTC_ZONE = ZoneInfo("UTC")
+BERLIN = "Europe/Berlin"
+
+
+def every(seconds: int) -> Timing:
+    return Timing(kind="interval", zone=UTC_ZONE, interval=timedelta(seconds=seconds), anchor_at=NOON)
+
+
+def cron(text: str, zone: str = "UTC") -> Timing:
+    return Timing(kind="cron", zone=ZoneInfo(zone), cron=parse(text))
+
+
+def test_an_interval_stays_on_its_anchor_however_late_one_looks() -> None:
+    timing = every(90)
+    assert timing.next_after(NOON) == NOON + timedelta(seconds=90)
+    assert timing.next_after(NOON + timedelta(seconds=91.7)) == NOON + timedelta(seconds=180)
+    assert timing.next_after(NOON + timedelta(days=365, seconds=1)) == NOON + timedelta(days=365, seconds=90)
+    assert timing.next_after(NOON - timedelta(days=1)) == NOON + timedelta(seconds=90)
+
+
+def test_once_is_due_once() -> None:
+    timing = Timing(kind="once", zone=UTC_ZONE, run_at=NOON)
+    assert timing.next_after(NOON - timedelta(seconds=1)) == NOON
+    assert timing.next_after(NOON) is None
+
+
+def test_what_is_started_by_hand_is_never_due() -> None:
+    assert Timing(kind="manual", zone=UTC_ZONE).next_after(NOON) is None
+
+
+def test_of_several_missed_times_the_latest_fires_and_each_other_is_told() -> None:
+    due = NOON + timedelta(seconds=60)
+    late = arrears(every(60), due, NOON + timedelta(seconds=250))
+    assert late.latest == NOON + timedelta(seconds=240)
+    assert late.missed == tuple((NOON + timedelta(seconds=second), 1) for second in (60, 120, 180))
+    assert late.following == NOON + timedelta(seconds=300)
+
+
+def test_nothing_is_missed_when_only_one_time_has_come() -> None:
+    late = arrears(cron("0 * * * *"), NOON, NOON + timedelta(minutes=59))
+    assert (late.latest, late.missed, late.following) == (NOON, (), NOON + timedelta(hours=1))
+
+
+@pytest.mark.parametrize("timing", [every(1), every(7), cron("* * * * *"), cron("*/7 * * * *", BERLIN), cron("*/3 1-4 * * *", BERLIN)])
+def test_a_long_row_of_missed_times_is_told_by_one_entry_that_counts_them(timing: Timing) -> None:
+    due = timing.next_after(datetime(2026, 10, 20, tzinfo=UTC))
+    assert due
+    until = due + timedelta(days=8)
+    late = arrears(timing, due, until)
+    [(first, count)] = late.missed
+    times = [due]
+    while (following := timing.next_after(times[-1])) and following <= until:
+        times.append(following)
+    assert first == due
+    assert (late.latest, late.following) == (times[-1], following)
+    assert count == len(times) - 1 > MOST_SINGLE_ROWS
+
+
+def test_a_year_of_missed_minutes_is_counted_in_no_time() -> None:
+    import time
+
+    began = time.process_time()
+    late = arrears(cron("* * * * *", BERLIN), NOON, NOON + timedelta(days=365))
+    assert late.missed == ((NOON, 365 * 1440),)
+    assert time.process_time() - began < 1
+
+
+def test_exactly_the_most_single_rows_are_told_one_by_one() -> None:
+    due = NOON + timedelta(seconds=60)
+    assert len(arrears(every(60), due, due + timedelta(minutes=MOST_SINGLE_ROWS)).missed) == MOST_SINGLE_ROWS
+    assert len(arrears(every(60), due, due + timedelta(minutes=MOST_SINGLE_ROWS + 1)).missed) == 1
+
+
+def test_a_preview_gives_times_in_the_zone_of_the_schedule() -> None:
+    found = preview(kind="cron", cron="0 7 * * *", timezone=BERLIN, after="2026-05-04T12:00", count=2)
+    assert [time.isoformat() for time in found.next] == ["2026-05-05T07:00:00+02:00", "2026-05-06T07:00:00+02:00"]
+    assert found.description == "At 07:00 every day (Europe/Berlin)"
+    assert found.notes == []
+
+
+def test_a_preview_says_what_clock_changes_do() -> None:
+    night = preview(kind="cron", cron="30 2 * * *", timezone=BERLIN, after="2026-03-01T00:00")
+    assert night.notes == ["02:30 does not exist on 29 March: runs at 03:00.", "02:30 comes twice on 25 October: runs the first time only."]
+    quarter = preview(kind="cron", cron="*/15 2 * * *", timezone=BERLIN, after="2026-03-01T00:00")
+    assert quarter.notes[0] == "02:00, 02:15, 02:30 and 02:45 do not exist on 29 March: runs once at 03:00."
+    hourly = preview(kind="cron", cron="0 * * * *", timezone=BERLIN, after="2026-03-01T00:00")
+    assert hourly.notes == [
+        "On 29 March the clock goes from 02:00 to 03:00: 02:00 does not exist.",
+        "02:00 comes twice on 25 October: runs both times, for it follows elapsed time.",
+    ]
+    many = preview(kind="cron", cron="*/5 2 * * *", timezone=BERLIN, after="2026-03-01T00:00")
+    assert many.notes[0].startswith("The 12 times from 02:00 to 02:55 do not exist on 29 March")
+    assert preview(kind="cron", cron="30 2 * * *", timezone="UTC").notes == []
+    assert preview(kind="cron", cron="30 2 * * 1", timezone=BERLIN, after="2026-03-01T00:00").notes == []
+
+
+def test_a_preview_of_whole_days_as_interval_warns_that_the_time_of_day_moves() -> None:
+    found = preview(kind="interval", interval_seconds=86400, timezone=BERLIN, after="2026-03-01T00:00")
+    assert found.description == "Every day"
+    assert "from 29 March on" in found.notes[0]
+
+
+def test_a_preview_of_the_other_kinds() -> None:
+    assert preview(kind="interval", interval_seconds=5400).description == "Every 1 hour 30 minutes"
+    once = preview(kind="once", run_at="2026-05-05T07:30", timezone=BERLIN, after=NOON)
+    assert once.description == "Once, on 5 May 2026 at 07:30 (Europe/Berlin)"
+    assert [time.isoformat() for time in once.next] == ["2026-05-05T07:30:00+02:00"]
+    manual = preview(kind="manual")
+    assert (manual.next, manual.description) == ([], "By hand only")
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"kind": "cron", "cron": "61 * * * *"}, "cron"),
+        ({"kind": "cron"}, "cron"),
+        ({"kind": "cron", "cron": ["0 7 * * *"]}, "cron"),
+        ({"kind": "interval"}, "interval_seconds"),
+        ({"kind": "interval", "interval_seconds": 0}, "interval_seconds"),
+        ({"kind": "interval", "interval_seconds": 10**9}, "interval_seconds"),
+        ({"kind": "interval", "interval_seconds": "60"}, "interval_seconds"),
+        ({"kind": "interval", "interval_seconds": True}, "interval_seconds"),
+        ({"kind": "once"}, "run_at"),
+        ({"kind": "once", "run_at": "2020-01-01T00:00"}, "run_at"),
+        ({"kind": "once", "run_at": "9999-12-31T23:59"}, "run_at"),
+        ({"kind": "once", "run_at": "2300-12-31T23:59"}, "run_at"),
+        ({"kind": "once", "run_at": "tomorrow"}, "run_at"),
+        ({"kind": "once", "run_at": 5}, "run_at"),
+        ({"kind": "weekly"}, "kind"),
+        ({"kind": ["cron"]}, "kind"),
+        ({"kind": None}, "kind"),
+        ({"kind": "manual", "timezone": "Europe/Atlantis"}, "timezone"),
+        ({"kind": "manual", "timezone": "../../etc/passwd"}, "timezone"),
+        ({"kind": "manual", "timezone": "\0"}, "timezone"),
+        ({"kind": "manual", "timezone": None}, "timezone"),
+        ({"kind": "manual", "count": 0}, "count"),
+        ({"kind": "manual", "count": 101}, "count"),
+        ({"kind": "manual", "count": "5"}, "count"),
+        ({"kind": "cron", "cron": "0 7 * * *", "after": "9999-12-31T23:59"}, "after"),
+        ({"kind": "cron", "cron": "0 7 * * *", "after": "0001-01-01T00:00"}, "after"),
+        ({"kind": "cron", "cron": "0 7 * * *", "after": "soon"}, "after"),
+    ],
+)
+def test_a_preview_of_nonsense_is_refused_by_field(given: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        preview(**given)  # type: ignore[arg-type]
+    assert list(refusal.value.fields) == [field]
+
+
+def test_spans_read_like_words() -> None:
+    assert span_words(timedelta(days=1, hours=2)) == "1 day 2 hours"
+    assert span_words(timedelta(days=1, hours=2, minutes=3, seconds=4), parts=2) == "1 day 2 hours"
