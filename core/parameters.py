@@ -30,7 +30,8 @@ def value_of(text: str) -> Any:
 
 def text_of(value: Any) -> str:
     """How a value is shown in a field, so that `value_of` gives it back."""
-    if isinstance(value, str) and value_of(value) == value:
+    # A field of one line keeps no line breaks, and spaces around a value are not meant: quotes keep both.
+    if isinstance(value, str) and value_of(value) == value and value == value.strip() and len(value.splitlines()) < 2:
         return value
     return json.dumps(value, ensure_ascii=False)
 
