@@ -70,6 +70,8 @@ MAX_FILES = 20
 MAX_BODY_BYTES = 256 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 60 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+# A process of 100 steps with 50 parameters each is one form.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 12_000
 
 ALLOWED_HOSTS = env.words("PYSCHED_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 if HOST not in ("0.0.0.0", "::", *ALLOWED_HOSTS):  # noqa: S104
@@ -265,6 +267,6 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "django-q": {"level": "WARNING"},
-        "uvicorn": {"level": "WARNING"},
+        "uvicorn": {"level": "ERROR"},
     },
 }

@@ -35,7 +35,8 @@ class ScheduleForm(forms.Form):
     )
     kind = forms.ChoiceField(choices=ScheduleKind.choices, initial=ScheduleKind.CRON, widget=forms.RadioSelect)
     cron = forms.CharField(
-        required=False,
+        initial="0 7 * * *",
+        error_messages={"required": "Give a cron expression, like 0 7 * * *."},
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "placeholder": "0 7 * * *", "class": "mono"}),
     )
     interval = forms.CharField(
@@ -68,7 +69,8 @@ class ScheduleForm(forms.Form):
 
     def _ask_for_the_kind(self, kind: str) -> None:
         """Only the fields of the chosen kind have to be filled in."""
-        for name, of_kind in (("cron", ScheduleKind.CRON), ("interval", ScheduleKind.INTERVAL), ("run_at", ScheduleKind.ONCE)):
+        fields = {"cron": ScheduleKind.CRON, "interval": ScheduleKind.INTERVAL, "run_at": ScheduleKind.ONCE}
+        for name, of_kind in fields.items():
             self.fields[name].required = kind == of_kind
 
     def _targets(self) -> list[Any]:
