@@ -100,11 +100,12 @@ def plan_steps(order: RunOrder) -> list[PlannedStep]:
 
 def load_steps(targets: Iterable[Thread | Process]) -> None:
     """Read the steps of all processes among the targets at once: to plan many orders then asks the database no more."""
-    processes = {target.pk: target for target in targets if isinstance(target, Process)}
-    for process in processes.values():
-        process.loaded_steps = []  # type: ignore[attr-defined]
-    for step in Step.objects.filter(process__in=processes).select_related("thread__current_version").order_by("process", "position"):
-        processes[step.process_id].loaded_steps.append(step)  # type: ignore[attr-defined]
+    processes = [target for target in targets if isinstance(target, Process)]
+    steps: dict[int, list[Step]] = {process.pk: [] for process in processes}
+    for step in Step.objects.filter(process__in=steps).select_related("thread__current_version").order_by("process", "position"):
+        steps[step.process_id].append(step)
+    for process in processes:
+        process.loaded_steps = steps[process.pk]  # type: ignore[attr-defined]
 
 
 def _steps_of(process: Process) -> list[Step]:

@@ -72,11 +72,11 @@ class Clock:
         if (pause := self._pause()) > 0:
             self._tidy()
             return pause
-        size = FIRST_CHUNK
-        while fire_next(size) and not self.stop() and self.lease.hold():
+        size, passed = FIRST_CHUNK, set[int]()
+        while fire_next(size, passed) and not self.stop() and self.lease.hold():
             size = CHUNK
         # What is due still is just being dealt with by another clock, or came due this moment.
-        return max(0.005, self._pause())
+        return max(0.02 if passed else 0.0, self._pause())
 
     def _tidy(self) -> None:
         if time.monotonic() - self._pruned_at >= PRUNE_SECONDS:

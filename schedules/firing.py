@@ -5,7 +5,7 @@ away from it; should it have been recorded before (the time went backwards), it 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -47,40 +47,46 @@ class Plan:
     missed_reason: str = NOT_RUNNING
 
 
-def fire_next(size: int) -> int:
-    """Fire at most `size` due schedules, the longest due first; returns how many this clock dealt with.
+def fire_next(size: int, passed: set[int]) -> int:
+    """Fire at most `size` due schedules, the longest due first, but for those `passed`; returns how many it looked at.
 
-    Errors of the database itself are raised; those of one schedule set that one aside.
+    Schedules that another clock or person holds are added to `passed`: they keep nobody else waiting. Errors of the
+    database itself are raised; those of one schedule set that one aside.
     """
-    plans = [_plan(schedule) for schedule in _due(timezone.now(), size)]
-    if not plans:
-        return 0
+    plans = [_plan(schedule) for schedule in _due(timezone.now(), size, passed)]
+    if plans:
+        passed |= {plan.schedule.pk for plan in plans} - _fire(plans)
+    return len(plans)
+
+
+def _fire(plans: Sequence[Plan]) -> set[int]:
+    """Carry the plans out, all at once or, when something is wrong with them, one by one; the ids of those that were ours."""
     try:
         return _carry_out(plans)
     except (OperationalError, InterfaceError):
         raise
     except Exception:
         logger.exception("A batch of %d due schedules could not be fired; they are tried one by one.", len(plans))
-        return sum(_fire_alone(plan.schedule) for plan in plans)
+        return set().union(*(_fire_alone(plan.schedule) for plan in plans))
 
 
-def _due(now: datetime, size: int, **only: int) -> list[Schedule]:
+def _due(now: datetime, size: int, passed: Collection[int] = (), **only: int) -> list[Schedule]:
     rows = Schedule.objects.filter(enabled=True, next_run_at__lte=now, **only).order_by("next_run_at", "pk")
+    if passed:
+        rows = rows.exclude(pk__in=passed)
     due = list(rows.select_related("thread__current_version", "process")[:size])
     load_steps(schedule.target for schedule in due)
     return due
 
 
-def _fire_alone(schedule: Schedule) -> int:
+def _fire_alone(schedule: Schedule) -> set[int]:
     """Deal with one schedule by itself, as it is now; whatever is wrong with it stays with it."""
-    for row in _due(timezone.now(), 1, pk=schedule.pk):
-        try:
-            return _carry_out([_plan(row)])
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception as error:
-            return _carry_out([_set_aside(row, error)])
-    return 0
+    try:
+        return _carry_out([_plan(row) for row in _due(timezone.now(), 1, pk=schedule.pk)])
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        return _carry_out([_set_aside(row, error) for row in _due(timezone.now(), 1, pk=schedule.pk)])
 
 
 def _plan(schedule: Schedule) -> Plan:
@@ -137,7 +143,7 @@ def _why_late(lateness: timedelta) -> str:
 
 
 @transaction.atomic
-def _carry_out(plans: Sequence[Plan]) -> int:
+def _carry_out(plans: Sequence[Plan]) -> set[int]:
     won = _take(plans)
     ours = [plan.schedule.pk for plan in won]
     # The taken rows are ours until we commit: nobody else writes firings of these schedules meanwhile.
@@ -152,7 +158,7 @@ def _carry_out(plans: Sequence[Plan]) -> int:
     Firing.objects.bulk_create(missed, ignore_conflicts=True)
     firings = Firing.objects.bulk_create([_firing(plan, runs.get(plan.schedule.pk)) for plan in fresh])
     publish_all([schedule_event(firing.schedule, firing) for firing in firings])
-    return len(won)
+    return set(ours)
 
 
 def _take(plans: Sequence[Plan]) -> list[Plan]:
@@ -160,18 +166,24 @@ def _take(plans: Sequence[Plan]) -> list[Plan]:
     rows = Schedule.objects.filter(pk__in=[plan.schedule.pk for plan in plans], enabled=True).order_by("pk")
     now_there = {row[0]: row[1:] for row in rows.select_for_update(skip_locked=True).values_list("pk", "next_run_at", "updated_at")}
     won = [plan for plan in plans if now_there.get(plan.schedule.pk) == (plan.schedule.next_run_at, plan.schedule.updated_at)]
-    # The locks make the condition true; should it not be, nothing of this batch happens.
-    moves = [When(pk=plan.schedule.pk, then=Value(plan.due.following, output_field=DateTimeField())) for plan in won]
-    due_then = {plan.schedule.next_run_at for plan in won}
-    if won and rows.filter(pk__in=[plan.schedule.pk for plan in won], next_run_at__in=due_then).update(next_run_at=Case(*moves)) != len(
-        won
-    ):
-        raise OperationalError("Due schedules changed under their locks.")
+    if won:
+        _move(won)
     for plan in won:
         plan.schedule.next_run_at, plan.schedule.fault = plan.due.following, plan.fault
         if plan.fault:
             Schedule.objects.filter(pk=plan.schedule.pk).update(fault=plan.fault)
     return won
+
+
+def _move(won: Sequence[Plan]) -> None:
+    """One conditional UPDATE for all; our locks make its condition true, and should it not be, nothing of this batch happens."""
+    there = Schedule.objects.filter(
+        pk__in=[plan.schedule.pk for plan in won], enabled=True, next_run_at__in={plan.schedule.next_run_at for plan in won}
+    )
+    times = [When(pk=plan.schedule.pk, then=Value(plan.due.following, output_field=DateTimeField())) for plan in won]
+    # The default is never taken; it gives the expression its type where all times are NULL.
+    if there.update(next_run_at=Case(*times, default=F("next_run_at"))) != len(won):
+        raise OperationalError("Due schedules changed under their locks.")
 
 
 def _firing(plan: Plan, run: Run | None) -> Firing:
