@@ -101,12 +101,9 @@ class ScheduleForm(forms.Form):
             **timing_of(self.cleaned_data),
         }
 
-    def as_it_stands(self) -> dict[str, Any]:
-        """The values that can be read so far; of a form that nobody has sent yet, those it begins with."""
-        if not self.is_bound:
-            return {name: self.get_initial_for_field(field, name) for name, field in self.fields.items()}
-        self.full_clean()
-        return self.cleaned_data
+    def as_it_stands(self) -> dict[str, str]:
+        """What the fields show now, good or not; of a form that nobody has sent yet, what it begins with."""
+        return {name: str(self[name].value() or "").strip() for name in self.fields}
 
     @property
     def zones(self) -> list[str]:
@@ -115,7 +112,7 @@ class ScheduleForm(forms.Form):
 
 def timing_of(given: Mapping[str, Any]) -> dict[str, Any]:
     """The timing as services and preview take it: the fields of the chosen kind alone. InvalidInput by field of the form."""
-    kind = given.get("kind", ScheduleKind.CRON)
+    kind = given.get("kind") or ScheduleKind.CRON
     return {
         "kind": kind,
         "cron": given.get("cron", "") if kind == ScheduleKind.CRON else "",
