@@ -58,13 +58,15 @@ def renew(host_key: str, boot_id: str) -> None:
 
 
 # The best waiting runs, taken by one statement. A directory's name carries the run's number: it is unique within its team.
+# MATERIALIZED: a plain subselect PostgreSQL may run again for each row, and each time the locked ones are skipped.
 _CLAIM = """
+    WITH chosen AS MATERIALIZED (
+        SELECT id FROM history_run WHERE status = 'queued' ORDER BY priority DESC, id LIMIT %s {lock}
+    )
     UPDATE history_run
     SET status = 'running', host_key = %s, claim_token = %s, started_at = %s, lease_expires_at = %s,
         output_dir = safe_name || '/' || %s || '_' || number
-    WHERE status = 'queued' AND id IN (
-        SELECT id FROM history_run WHERE status = 'queued' ORDER BY priority DESC, id LIMIT %s {lock}
-    )
+    WHERE status = 'queued' AND id IN (SELECT id FROM chosen)
     RETURNING *
 """
 _BEGIN_FIRST = """
@@ -95,9 +97,8 @@ def claim(host_key: str, most: int) -> list[StepRun]:
         now = timezone.now()
         stamp = f"{timezone.localtime(now):%Y-%m-%d_%H-%M-%S}"
         lock = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
-        runs = {
-            run.pk: run for run in Run.objects.raw(_CLAIM.format(lock=lock), [host_key, uuid.uuid4().hex, now, now + LEASE, stamp, free])
-        }
+        taken = Run.objects.raw(_CLAIM.format(lock=lock), [free, host_key, uuid.uuid4().hex, now, now + LEASE, stamp])
+        runs = {run.pk: run for run in taken}
         if not runs:
             return []
         places = ", ".join(["%s"] * len(runs))

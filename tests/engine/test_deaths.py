@@ -95,7 +95,7 @@ def test_a_lost_bell_is_made_good_by_the_look(engine: Engine, make_thread: Make,
 def test_a_step_begun_but_never_started_is_asked_for_again(engine: Engine, make_thread: Make, make_run: Make) -> None:
     """The worker died between the commit and the keeper."""
     run = make_run(make_thread("Late", "print('ran')"))
-    assert [claimed.pk for claimed in ledger.claim("testhost", 8)] == [run.pk]
+    assert [step.run_id for step in ledger.claim("testhost", 8)] == [run.pk]
     Run.objects.filter(pk=run.pk).update(host_key=_host())
     StepRun.objects.filter(run=run).update(started_at=timezone.now() - 2 * START_PATIENCE)
     engine.look()
