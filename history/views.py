@@ -14,6 +14,7 @@ from accounts.roles import Role
 from core.errors import Conflict
 from core.htmx import is_partial
 from core.paging import Cursor, page_of
+from core.parameters import to_rows
 from history import logs
 from history.forms import FilterForm
 from history.models import Run, StepRun
@@ -71,6 +72,7 @@ def _shown(run: Run) -> dict[str, Any]:
         "files": files[:MAX_FILES_SHOWN],
         "more_files": run.artifacts.count() - MAX_FILES_SHOWN if len(files) > MAX_FILES_SHOWN else 0,
         "versions": _versions(steps),
+        "parameters": to_rows(run.parameters),
         "is_active": run.state in ACTIVE,
         "target": run.thread or run.process,
     }
