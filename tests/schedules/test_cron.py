@@ -30,10 +30,10 @@ def wall(*parts: int) -> datetime:
 
 
 def times_of(expression: str, zone: ZoneInfo, start: datetime, end: datetime) -> list[datetime]:
-    cron, found = parse(expression), []
-    moment: datetime | None = start
-    while (moment := cron.next_after(moment, zone)) and moment <= end:
-        found.append(moment)
+    cron, found = parse(expression), list[datetime]()
+    while (due := cron.next_after(start, zone)) and due <= end:
+        found.append(due)
+        start = due
     return found
 
 

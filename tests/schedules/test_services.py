@@ -142,11 +142,13 @@ def test_only_editors_write_schedules(make_schedule: Maker, people: Any, who: st
 def test_a_new_timing_counts_from_now_and_other_changes_leave_the_next_time(make_schedule: Maker, people: Any) -> None:
     schedule = make_schedule(kind="interval", interval_seconds=3600)
     Schedule.objects.filter(pk=schedule.pk).update(next_run_at=schedule.next_run_at - timedelta(minutes=30))
-    renamed = change_schedule(schedule=schedule, user=people.editor, name="Renamed", priority=7, kind="interval", interval_seconds=3600)
+    renamed: Any = change_schedule(
+        schedule=schedule, user=people.editor, name="Renamed", priority=7, kind="interval", interval_seconds=3600
+    )
     assert renamed.next_run_at == schedule.next_run_at - timedelta(minutes=30)
-    moved = change_schedule(schedule=schedule, user=people.editor, interval_seconds=60)
+    moved: Any = change_schedule(schedule=schedule, user=people.editor, interval_seconds=60)
     assert timedelta(seconds=58) < moved.next_run_at - timezone.now() <= timedelta(seconds=60)
-    nightly = change_schedule(schedule=schedule, user=people.editor, kind="cron", cron="0 2 * * *", timezone="Asia/Tokyo")
+    nightly: Any = change_schedule(schedule=schedule, user=people.editor, kind="cron", cron="0 2 * * *", timezone="Asia/Tokyo")
     assert (nightly.next_run_at.hour, nightly.interval_seconds) == (17, None)
     assert list(AuditEntry.objects.filter(verb="changed").order_by("pk").values_list("detail", flat=True))[1] == {
         "fields": ["interval_seconds"]
@@ -202,7 +204,7 @@ def test_times_while_a_schedule_is_disabled_count_for_nothing(make_schedule: Mak
     off = set_enabled(schedule=schedule, user=people.editor, enabled=False)
     assert (off.enabled, off.next_run_at) == (False, None)
     assert set_enabled(schedule=schedule, user=people.editor, enabled=False).enabled is False
-    on = set_enabled(schedule=schedule, user=people.editor, enabled=True)
+    on: Any = set_enabled(schedule=schedule, user=people.editor, enabled=True)
     assert on.next_run_at > timezone.now()
     assert not Firing.objects.exists()
     assert list(AuditEntry.objects.filter(target_type="schedule").order_by("pk").values_list("verb", flat=True)) == [
@@ -234,7 +236,7 @@ def test_a_schedule_with_a_broken_row_can_be_disabled_and_repaired(make_schedule
     assert Firing.objects.count() == 1
     with pytest.raises(InvalidInput):
         set_enabled(schedule=schedule, user=people.editor, enabled=True)
-    repaired = change_schedule(schedule=schedule, user=people.editor, cron="0 * * * *", enabled=True)
+    repaired: Any = change_schedule(schedule=schedule, user=people.editor, cron="0 * * * *", enabled=True)
     assert repaired.next_run_at > timezone.now()
 
 
