@@ -72,7 +72,7 @@ def _move(steps: list[StepRun], *, is_changed: bool) -> Sequence[StepRun]:
     """Write down what comes next for the run of these steps; returns those that are to be started."""
     run = steps[0].run
     match decide(run, steps):
-        case Begin(following) if ledger.begin_steps(run, following):
+        case Begin(following) if ledger.begin_steps(run, following, isolation=level_in_force().name):
             return following
         case Finish(status, reason, exit_code):
             ledger.finish_run(run, steps, RunEnd(status, reason, exit_code, _log_bytes(run)))

@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError, connection
 from core import layout
 from core.doorbell import Listener, ring
 from engine.advance import advance, start_steps
+from engine.isolation import level_in_force
 from engine.recovery import look_after_runs
 from engine.turn import turns
 from history import ledger
@@ -79,7 +80,7 @@ def _drain_once() -> bool:
     moving = ended | ledger.stopping(settings.HOST_KEY)
     if moving:
         advance(moving)
-    steps = ledger.claim(settings.HOST_KEY, settings.MAX_RUNS)
+    steps = ledger.claim(settings.HOST_KEY, settings.MAX_RUNS, isolation=level_in_force().name)
     if steps:
         start_steps(steps)
     return bool(ended or steps)

@@ -95,7 +95,7 @@ def test_a_lost_bell_is_made_good_by_the_look(engine: Engine, make_thread: Make,
 def test_a_step_begun_but_never_started_is_asked_for_again(engine: Engine, make_thread: Make, make_run: Make) -> None:
     """The worker died between the commit and the keeper."""
     run = make_run(make_thread("Late", "print('ran')"))
-    assert [step.run_id for step in ledger.claim("testhost", 8)] == [run.pk]
+    assert [step.run_id for step in ledger.claim("testhost", 8, isolation="plain")] == [run.pk]
     Run.objects.filter(pk=run.pk).update(host_key=_host())
     StepRun.objects.filter(run=run).update(started_at=timezone.now() - 2 * START_PATIENCE)
     engine.look()
@@ -113,7 +113,7 @@ def test_asking_the_keeper_twice_starts_once(engine: Engine, make_thread: Make, 
 
 def test_a_run_of_a_vanished_host_is_lost_with_the_reason(engine: Engine, make_thread: Make, make_run: Make) -> None:
     run = make_run(make_thread())
-    ledger.claim("far-away", 8)
+    ledger.claim("far-away", 8, isolation="plain")
     Run.objects.filter(pk=run.pk).update(lease_expires_at=timezone.now() - 2 * ledger.LEASE)
     engine.look()
     run.refresh_from_db()
