@@ -164,6 +164,9 @@ Q_CLUSTER = {
     "label": "Queue",
     "ALT_CLUSTERS": {},
 }
+if env.text("PYSCHED_BROKER_URL"):
+    raise InvalidVariable("PYSCHED_BROKER_URL", "this version keeps its queue in the database alone", "leave it unset")
+
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
