@@ -18,6 +18,7 @@ from django.http import QueryDict
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser, FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -156,9 +157,17 @@ def call(
     return describe
 
 
+class OneForm(DefaultContentNegotiation):
+    """What comes is said by the call, not by `Accept`: nobody is refused his JSON, or a log's text, for having asked for HTML."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
 class Endpoint(APIView):
     """One address of the API. `query` is its checked query string."""
 
+    content_negotiation_class = OneForm
     pagination_class: ClassVar[type[CursorPages]] = CursorPages
     # Forms for callers that have no JSON at hand: each field is a text.
     parser_classes = [CleanJSON, FormParser, MultiPartParser]

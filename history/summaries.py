@@ -50,12 +50,3 @@ def _figures(rows: Sequence[Any], relation: str) -> dict[int, dict[str, Any]]:
         }
         for group in groups
     }
-
-
-def last_runs_of_schedules(schedule_ids: Sequence[int]) -> dict[int, Run]:
-    """By the schedules' ids: the newest run of each. The rows name their schedule by a bare number, so there is no relation."""
-    if not schedule_ids:
-        return {}
-    newest = [Run.objects.filter(schedule_id=pk).order_by("-pk").values("pk")[:1] for pk in schedule_ids]
-    ids = Run.objects.none().values("pk").union(*newest, all=True) if len(newest) > 1 else newest[0]
-    return {run.schedule_id: run for run in Run.objects.filter(pk__in=list(ids.values_list("pk", flat=True))) if run.schedule_id}

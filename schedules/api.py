@@ -19,13 +19,13 @@ from history.api import answer_run, list_runs
 from history.models import Run
 from history.shapes import RunShape
 from history.status import Kind
-from history.summaries import last_runs_of_schedules
 from processes.models import Process
 from schedules import services
 from schedules.models import Schedule
 from schedules.preview import preview
 from schedules.shapes import ClockShape, PreviewBody, PreviewShape, ScheduleBody, ScheduleQuery, ScheduleShape, ToggleBody
 from schedules.status import clock_status
+from schedules.summaries import last_runs
 from threads.models import Thread
 
 COMING = 10
@@ -37,7 +37,7 @@ def _complete(rows: "QuerySet[Schedule]") -> "QuerySet[Schedule]":
 
 
 def _shown(schedules: Sequence[Schedule]) -> Any:
-    return ScheduleShape(schedules, many=True, context={"last_runs": last_runs_of_schedules([row.pk for row in schedules])}).data
+    return ScheduleShape(schedules, many=True, context={"last_runs": last_runs(schedules)}).data
 
 
 def _one(schedule: Schedule, status: int = 200) -> Response:

@@ -30,7 +30,9 @@ class Caller:
 
     def _read(self, response: Any) -> Any:
         response.whole = response.getvalue() if response.streaming else response.content
-        response.close()
+        # Not `close()`: that says the request has ended, and Django drops the connection of the test's own transaction.
+        for close in response._resource_closers:
+            close()
         return response
 
     def ok(self, method: str, path: str, body: Any = None, status: int = 200, **more: Any) -> Any:

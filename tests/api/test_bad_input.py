@@ -13,16 +13,89 @@ from tests.api.world import CALLS, Call, World
 
 # As JSON texts: what no Python value could say (half a surrogate pair, a number beyond all floats) is among them.
 NASTY = [
-    "null", "true", "false", "0", "-1", "1.5", "1e400", "-1e400", "NaN", "Infinity", "9223372036854775807", "9223372036854775808",
-    "1" + "0" * 40, "1" + "0" * 1100, "1" + "0" * 5000, '""', '" "', '"x"', '"\\u0000"', '"a\\u0000b"', '"\\ud800"', '"\\udfff x"', '"../../etc"',
-    '"天气"', '"😀"', '"' + "x" * 300 + '"', '"' + "x" * 100_000 + '"', "[]", "[null]", '["\\ud800"]', "[[]]", "{}", '{"a": null}', '{"\\u0000": 1}',
-    '{"a": "\\u0000"}', '{"a": 1e999}', '{"\\ud800": 1}', '{"": 1}', "[" * 50 + "]" * 50, '{"a":' * 30 + "1" + "}" * 30,
-    '"0000-00-00T00:00:00Z"', '"0001-01-01T00:00:00+14:00"', '"9999-12-31T23:59:59-14:00"', '"2026-13-45"', '"61 * * * *"', '"0 0 31 2 *"',
-    '"Mars/Olympus"', '"\\u202e"', '"<script>"', "' OR 1=1",
-]  # fmt: skip
+    "null",
+    "true",
+    "false",
+    "0",
+    "-1",
+    "1.5",
+    "1e400",
+    "-1e400",
+    "NaN",
+    "Infinity",
+    "9223372036854775807",
+    "9223372036854775808",
+    "1" + "0" * 40,
+    "1" + "0" * 1100,
+    "1" + "0" * 5000,
+    '""',
+    '" "',
+    '"x"',
+    '"\\u0000"',
+    '"a\\u0000b"',
+    '"\\ud800"',
+    '"\\udfff x"',
+    '"../../etc"',
+    '"天气"',
+    '"😀"',
+    '"' + "x" * 300 + '"',
+    '"' + "x" * 100_000 + '"',
+    "[]",
+    "[null]",
+    '["\\ud800"]',
+    "[[]]",
+    "{}",
+    '{"a": null}',
+    '{"\\u0000": 1}',
+    '{"a": "\\u0000"}',
+    '{"a": 1e999}',
+    '{"\\ud800": 1}',
+    '{"": 1}',
+    "[" * 50 + "]" * 50,
+    '{"a":' * 30 + "1" + "}" * 30,
+    '"0000-00-00T00:00:00Z"',
+    '"0001-01-01T00:00:00+14:00"',
+    '"9999-12-31T23:59:59-14:00"',
+    '"2026-13-45"',
+    '"61 * * * *"',
+    '"0 0 31 2 *"',
+    '"Mars/Olympus"',
+    '"\\u202e"',
+    '"<script>"',
+    "' OR 1=1",
+]
 WHOLE = [*NASTY, "", "{", '{"a": 1', "\ufeff{}", '{"a": 1}{', "[" * 100_000, '{"a":' * 100_000, '{"bogus": 1}']
-QUERY = ["", "\0", "%00", "x" * 5000, "-1", "0", "1", "9" * 30, "9" * 5000, "1e400", "NaN", "[]", "null", "天", "b", "b1", "a0", "b" + "9" * 18, "²", "٣",
-         "2026-01-01", "2026-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "failed,lost", "failed,,", "#1", "#²", "#" + "9" * 18, "true"]  # fmt: skip
+QUERY = [
+    "",
+    "\0",
+    "%00",
+    "x" * 5000,
+    "-1",
+    "0",
+    "1",
+    "9" * 30,
+    "9" * 5000,
+    "1e400",
+    "NaN",
+    "[]",
+    "null",
+    "天",
+    "b",
+    "b1",
+    "a0",
+    "b" + "9" * 18,
+    "²",
+    "٣",
+    "2026-01-01",
+    "2026-01-01T00:00:00Z",
+    "0001-01-01T00:00:00+14:00",
+    "failed,lost",
+    "failed,,",
+    "#1",
+    "#²",
+    "#" + "9" * 18,
+    "true",
+]
 WITH_BODY = [call for call in CALLS if call.body is not None]
 
 
@@ -63,7 +136,9 @@ def _paths(body: Any, prefix: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 def _all_fields(call: Call) -> set[str]:
     """The fields that the schema names for the call's body."""
-    path = "/api/v1/" + call.path.replace("versions/1", "versions/{number}").replace("/free/", "/{safe_name}/").replace("/nightly/", "/{safe_name}/")
+    path = "/api/v1/" + call.path.replace("versions/1", "versions/{number}").replace("/free/", "/{safe_name}/").replace(
+        "/nightly/", "/{safe_name}/"
+    )
     for name in ("team", "folder", "thread", "process", "schedule", "run", "key", "member"):
         path = path.replace(f"{{{name}}}", "{id}")
     for known, methods in schema()["paths"].items():
@@ -90,7 +165,14 @@ def test_no_whole_body_is_a_500(call: Call, owner: Caller, world: World) -> None
     for raw in (b"\xff\xfe{}", b'{"name": "\xff"}', b"\0", b"\x1f\x8b\x08"):
         _check(_send(owner, call.method, world.path(call), raw), raw)
     assert _send(owner, call.method, world.path(call), "{", "application/json").status_code == 400
-    for kind in ("text/plain", "application/xml", "application/json; charset=utf-99", "nonsense", "multipart/form-data", "application/x-www-form-urlencoded"):
+    for kind in (
+        "text/plain",
+        "application/xml",
+        "application/json; charset=utf-99",
+        "nonsense",
+        "multipart/form-data",
+        "application/x-www-form-urlencoded",
+    ):
         _check(_send(owner, call.method, world.path(call), "name=a&name=b&source=%00", kind), kind)
     assert _send(owner, call.method, world.path(call), "<a/>", "application/xml").status_code == 415
 
@@ -132,7 +214,9 @@ def test_no_address_is_a_500(call: Call, owner: Caller, world: World) -> None:
             assert response.status_code == 404, value
 
 
-@pytest.mark.parametrize("path", ["../../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "out", "out/", "/etc/passwd", "a%00b", "%ff", "x" * 3000, "out//table.csv"])
+@pytest.mark.parametrize(
+    "path", ["../../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "out", "out/", "/etc/passwd", "a%00b", "%ff", "x" * 3000, "out//table.csv"]
+)
 def test_no_path_leads_out_of_a_run(path: str, owner: Caller, world: World) -> None:
     assert owner.call("GET", f"runs/{world.ids['run']}/files/{path}").status_code == 404
 
@@ -153,13 +237,17 @@ def test_no_path_leads_out_of_a_run(path: str, owner: Caller, world: World) -> N
         ({"script": SimpleUploadedFile("a.py", b"a = 1"), "input_file": SimpleUploadedFile("a.csv", b"a,b\n1\n")}, "input_file", 400),
         ({"script": SimpleUploadedFile("a.py", b"a = 1"), "files": SimpleUploadedFile("a.py", b"b = 1")}, "files", 400),
         ({"script": SimpleUploadedFile("a.py", b"a = 1"), "files": SimpleUploadedFile("a.so", b"b = 1")}, "files", 415),
-        ({"script": SimpleUploadedFile("a.py", b"a = 1"), "files": [SimpleUploadedFile(f"{n}.txt", b"x") for n in range(21)]}, "files", 400),
+        (
+            {"script": SimpleUploadedFile("a.py", b"a = 1"), "files": [SimpleUploadedFile(f"{n}.txt", b"x") for n in range(21)]},
+            "files",
+            400,
+        ),
         ({"input_file": SimpleUploadedFile("a.csv", b"a\n1\n")}, "name", 400),
         ({"script": SimpleUploadedFile("a.py", b"a = 1"), "folder": "x"}, "folder", 400),
         ({"script": SimpleUploadedFile("a.py", b"a = 1"), "name": "\0"}, "name", 400),
         ({"script": SimpleUploadedFile("a.py", b"a = 1"), "bogus": "1"}, "bogus", 400),
     ],
-)  # fmt: skip
+)
 def test_a_bad_upload_is_refused_by_its_field(files: dict[str, Any], field: str, status: int, owner: Caller) -> None:
     response = owner.client.post("/api/v1/threads", {"team": "weather", **files}, headers=owner.headers)
     assert response.status_code == status, response.content

@@ -14,6 +14,7 @@ from accounts.authentication import Counter, KeyThrottle
 from accounts.keys import user_for_key
 from accounts.models import ApiKey
 from accounts.services import create_api_key, revoke_api_key
+from operations.api import Version
 from tests.api.conftest import Caller
 
 
@@ -28,7 +29,9 @@ def test_a_key_is_taken_from_either_header(header: str, key: Any) -> None:
     assert Caller(**{name: value}).ok("GET", "version")
 
 
-@pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "Bearer nonsense", "Bearer psk_nonsense", "Bearer psk_\xff", "Bearer " + "x" * 5000, "Basic eA=="])
+@pytest.mark.parametrize(
+    "value", ["", "Bearer", "Bearer ", "Bearer nonsense", "Bearer psk_nonsense", "Bearer psk_\xff", "Bearer " + "x" * 5000, "Basic eA=="]
+)
 def test_what_is_no_key_is_a_401_that_says_how(value: str, db: None) -> None:
     response = Caller(Authorization=value).call("GET", "version")
     assert response.status_code == 401
@@ -84,9 +87,16 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(people: Any, by_session: Any) ->
 
 @pytest.mark.parametrize(
     ("body", "field"),
-    [({"name": "x", "scopes": ["all"]}, "scopes.0"), ({"name": "x", "scopes": []}, "scopes"), ({"name": ""}, "name"), ({"name": "x", "days": 0}, "days"),
-     ({"name": "x", "days": 9999}, "days"), ({"name": "x", "team": "elsewhere"}, "team"), ({"scopes": ["read"]}, "name")],
-)  # fmt: skip
+    [
+        ({"name": "x", "scopes": ["all"]}, "scopes.0"),
+        ({"name": "x", "scopes": []}, "scopes"),
+        ({"name": ""}, "name"),
+        ({"name": "x", "days": 0}, "days"),
+        ({"name": "x", "days": 9999}, "days"),
+        ({"name": "x", "team": "elsewhere"}, "team"),
+        ({"scopes": ["read"]}, "name"),
+    ],
+)
 def test_a_key_that_cannot_be_is_refused_by_field(body: Any, field: str, editor: Caller) -> None:
     assert editor.refused("POST", "api-keys", body)["fields"][field]
 
@@ -114,9 +124,14 @@ def test_the_command_prints_the_key_alone(people: Any) -> None:
 
 @pytest.mark.parametrize(
     ("options", "word"),
-    [({"user": "nobody"}, "nobody"), ({"user": "editor", "team": "none"}, "none"), ({"user": "editor", "team": "elsewhere"}, "Elsewhere"),
-     ({"user": "editor", "scope": ["all"]}, "read"), ({"user": "editor", "days": 0}, "3650")],
-)  # fmt: skip
+    [
+        ({"user": "nobody"}, "nobody"),
+        ({"user": "editor", "team": "none"}, "none"),
+        ({"user": "editor", "team": "elsewhere"}, "Elsewhere"),
+        ({"user": "editor", "scope": ["all"]}, "read"),
+        ({"user": "editor", "days": 0}, "3650"),
+    ],
+)
 def test_the_command_says_in_a_line_what_is_wrong(options: Any, word: str, people: Any) -> None:
     with pytest.raises(CommandError) as refusal:
         call_command("createapikey", **options)
@@ -152,7 +167,6 @@ def test_a_key_needs_no_csrf_token(key: Any, people: Any) -> None:
 
 
 def test_who_calls_too_often_is_told_when_to_come_back(key: Any, monkeypatch: pytest.MonkeyPatch, people: Any, by_key: Any) -> None:
-    from operations.api import Version
 
     # Begin where the minute does not turn under the test.
     if time.time() % 60 > 55:
@@ -169,4 +183,9 @@ def test_who_calls_too_often_is_told_when_to_come_back(key: Any, monkeypatch: py
 
 def test_a_counter_forgets_with_the_minute() -> None:
     counter = Counter(1)
-    assert [counter.admits("a", 0.0), counter.admits("a", 59.0), counter.admits("b", 59.0), counter.admits("a", 60.0)] == [True, False, True, True]
+    assert [counter.admits("a", 0.0), counter.admits("a", 59.0), counter.admits("b", 59.0), counter.admits("a", 60.0)] == [
+        True,
+        False,
+        True,
+        True,
+    ]

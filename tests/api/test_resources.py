@@ -4,13 +4,51 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
+from accounts.roles import Role
+from accounts.services import set_member
 from tests.api.conftest import Caller
 
-THREAD = {"id", "team", "folder", "name", "safe_name", "type", "description", "source", "version", "files", "timeout_seconds", "enabled", "created_at",
-          "updated_at", "last_run", "stats"}  # fmt: skip
-SCHEDULE = {"id", "team", "name", "target_type", "target", "kind", "cron", "interval_seconds", "run_at", "timezone", "enabled", "priority", "parameters",
-            "next_run_at", "last_run", "run_count", "fault", "created_at", "updated_at"}  # fmt: skip
+THREAD = {
+    "id",
+    "team",
+    "folder",
+    "name",
+    "safe_name",
+    "type",
+    "description",
+    "source",
+    "version",
+    "files",
+    "timeout_seconds",
+    "enabled",
+    "created_at",
+    "updated_at",
+    "last_run",
+    "stats",
+}
+SCHEDULE = {
+    "id",
+    "team",
+    "name",
+    "target_type",
+    "target",
+    "kind",
+    "cron",
+    "interval_seconds",
+    "run_at",
+    "timezone",
+    "enabled",
+    "priority",
+    "parameters",
+    "next_run_at",
+    "last_run",
+    "run_count",
+    "fault",
+    "created_at",
+    "updated_at",
+}
 
 
 def test_name_and_source_make_a_thread(editor: Caller) -> None:
@@ -25,13 +63,20 @@ def test_name_and_source_make_a_thread(editor: Caller) -> None:
 
 
 def test_files_make_a_thread(editor: Caller) -> None:
-    files = {"script": SimpleUploadedFile("fetch.py", b"print(1)\n"), "input_file": SimpleUploadedFile("pages.csv", b"url\n/a\n"),
-             "files": [SimpleUploadedFile("helper.py", b"x = 1\n"), SimpleUploadedFile("__init__.py", b"")]}  # fmt: skip
+    files = {
+        "script": SimpleUploadedFile("fetch.py", b"print(1)\n"),
+        "input_file": SimpleUploadedFile("pages.csv", b"url\n/a\n"),
+        "files": [SimpleUploadedFile("helper.py", b"x = 1\n"), SimpleUploadedFile("__init__.py", b"")],
+    }
     response = editor.client.post("/api/v1/threads", files)
     assert response.status_code == 201, response.content
     thread = response.json()
     assert (thread["name"], thread["enabled"]) == ("fetch", True)
-    assert [(file["path"], file["role"]) for file in thread["files"]] == [("__init__.py", "extra"), ("helper.py", "extra"), ("pages.csv", "input")]
+    assert [(file["path"], file["role"]) for file in thread["files"]] == [
+        ("__init__.py", "extra"),
+        ("helper.py", "extra"),
+        ("pages.csv", "input"),
+    ]
 
 
 def test_a_thread_without_source_is_a_draft_that_cannot_run(editor: Caller) -> None:
@@ -64,7 +109,6 @@ def test_a_thread_read_can_be_put_back(editor: Caller) -> None:
 def test_files_are_added_and_taken_away(editor: Caller) -> None:
     thread = editor.ok("POST", "threads", {"name": "One", "source": "a = 1\n"}, 201)
     path = f"threads/{thread['id']}"
-    from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
     body = encode_multipart(BOUNDARY, {"input_file": SimpleUploadedFile("in.csv", b"a\n1\n")})
     changed = editor.raw("PATCH", path, body, MULTIPART_CONTENT).json()
@@ -104,8 +148,15 @@ def test_threads_are_found(editor: Caller, make_thread: Any) -> None:
     folder = editor.ok("POST", "folders", {"name": "Reports"}, 201)
     make_thread("Alpha", type="data")
     editor.ok("POST", "threads", {"name": "Beta", "folder": folder["id"]}, 201)
-    for query, names in [("q=alp", ["Alpha"]), ("type=data", ["Alpha"]), (f"folder={folder['id']}", ["Beta"]), ("folder=0", ["Alpha"]),
-                         ("safe_name=beta", ["Beta"]), ("enabled=false", []), ("team=weather", ["Beta", "Alpha"])]:  # fmt: skip
+    for query, names in [
+        ("q=alp", ["Alpha"]),
+        ("type=data", ["Alpha"]),
+        (f"folder={folder['id']}", ["Beta"]),
+        ("folder=0", ["Alpha"]),
+        ("safe_name=beta", ["Beta"]),
+        ("enabled=false", []),
+        ("team=weather", ["Beta", "Alpha"]),
+    ]:
         assert [row["name"] for row in editor.ok("GET", f"threads?{query}")["results"]] == names, query
     assert editor.refused("GET", "threads?colour=red")["fields"]["colour"]
     assert editor.refused("GET", "threads?team=elsewhere")["fields"]["team"]
@@ -113,10 +164,17 @@ def test_threads_are_found(editor: Caller, make_thread: Any) -> None:
 
 def test_a_process_is_made_changed_and_read(editor: Caller, make_thread: Any) -> None:
     one, two = make_thread("One").pk, make_thread("Two").pk
-    process = editor.ok("POST", "processes", {"name": "Nightly", "steps": [{"thread": one}, {"thread": two, "on_failure": "continue"}]}, 201)
-    assert [(step["position"], step["stage"], step["thread"], step["on_failure"]) for step in process["steps"]] == [(1, 1, one, "stop"), (2, 2, two, "continue")]
+    process = editor.ok(
+        "POST", "processes", {"name": "Nightly", "steps": [{"thread": one}, {"thread": two, "on_failure": "continue"}]}, 201
+    )
+    assert [(step["position"], step["stage"], step["thread"], step["on_failure"]) for step in process["steps"]] == [
+        (1, 1, one, "stop"),
+        (2, 2, two, "continue"),
+    ]
     path = f"processes/{process['id']}"
-    side = editor.ok("PATCH", path, {"steps": [{"thread": one, "stage": 1, "parameters": {"a": 1}}, {"thread": one, "stage": 1, "timeout_seconds": 9}]})
+    side = editor.ok(
+        "PATCH", path, {"steps": [{"thread": one, "stage": 1, "parameters": {"a": 1}}, {"thread": one, "stage": 1, "timeout_seconds": 9}]}
+    )
     assert [step["stage"] for step in side["steps"]] == [1, 1]
     assert editor.ok("PUT", path, side) == side | {"updated_at": editor.ok("GET", path)["updated_at"]}
     assert editor.ok("PATCH", path, {"name": "Other"})["steps"] == side["steps"]
@@ -124,10 +182,16 @@ def test_a_process_is_made_changed_and_read(editor: Caller, make_thread: Any) ->
 
 @pytest.mark.parametrize(
     ("steps", "field"),
-    [([{"thread": 999}], "steps.0.thread"), ([{"thread": "{0}"}, {"thread": "{0}", "on_failure": "hope"}], "steps.1.on_failure"), ([{}], "steps.0.thread"),
-     ([{"thread": "{0}", "parameters": {"a": "x" * 60_000}}], "steps.0.parameters"), ([{"thread": "{0}", "timeout_seconds": 0}], "steps.0.timeout_seconds"),
-     ([{"thread": "{0}", "retry": 1}], "steps.0.retry"), ([{"thread": "{0}"}] * 101, "steps")],
-)  # fmt: skip
+    [
+        ([{"thread": 999}], "steps.0.thread"),
+        ([{"thread": "{0}"}, {"thread": "{0}", "on_failure": "hope"}], "steps.1.on_failure"),
+        ([{}], "steps.0.thread"),
+        ([{"thread": "{0}", "parameters": {"a": "x" * 60_000}}], "steps.0.parameters"),
+        ([{"thread": "{0}", "timeout_seconds": 0}], "steps.0.timeout_seconds"),
+        ([{"thread": "{0}", "retry": 1}], "steps.0.retry"),
+        ([{"thread": "{0}"}] * 101, "steps"),
+    ],
+)
 def test_a_bad_step_is_refused_by_its_place(steps: Any, field: str, editor: Caller, make_thread: Any) -> None:
     pk = make_thread().pk
     steps = [{name: pk if value == "{0}" else value for name, value in step.items()} for step in steps]
@@ -143,7 +207,14 @@ def test_a_strangers_thread_cannot_be_a_step_or_a_target(editor: Caller, make_th
 
 
 def test_a_schedule_is_made_changed_toggled_and_run(editor: Caller, make_thread: Any) -> None:
-    body = {"name": "Daily", "target_type": "thread", "target": make_thread().pk, "kind": "cron", "cron": "0 7 * * *", "timezone": "Europe/Berlin"}
+    body = {
+        "name": "Daily",
+        "target_type": "thread",
+        "target": make_thread().pk,
+        "kind": "cron",
+        "cron": "0 7 * * *",
+        "timezone": "Europe/Berlin",
+    }
     schedule = editor.ok("POST", "schedules", body, 201)
     assert schedule.keys() == SCHEDULE
     assert schedule["next_run_at"]
@@ -164,10 +235,19 @@ def test_a_schedule_is_made_changed_toggled_and_run(editor: Caller, make_thread:
 
 @pytest.mark.parametrize(
     ("change", "field"),
-    [({"cron": "61 * * * *"}, "cron"), ({"timezone": "Mars/Olympus"}, "timezone"), ({"kind": "once", "run_at": "2001-01-01T00:00:00Z"}, "run_at"),
-     ({"kind": "interval"}, "interval_seconds"), ({"kind": "interval", "interval_seconds": 0}, "interval_seconds"), ({"kind": "yearly"}, "kind"),
-     ({"priority": 101}, "priority"), ({"target": 999}, "target"), ({"target_type": "team"}, "target_type"), ({"overlap": "skip"}, "overlap")],
-)  # fmt: skip
+    [
+        ({"cron": "61 * * * *"}, "cron"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"kind": "once", "run_at": "2001-01-01T00:00:00Z"}, "run_at"),
+        ({"kind": "interval"}, "interval_seconds"),
+        ({"kind": "interval", "interval_seconds": 0}, "interval_seconds"),
+        ({"kind": "yearly"}, "kind"),
+        ({"priority": 101}, "priority"),
+        ({"target": 999}, "target"),
+        ({"target_type": "team"}, "target_type"),
+        ({"overlap": "skip"}, "overlap"),
+    ],
+)
 def test_a_bad_schedule_is_refused_by_field(change: Any, field: str, editor: Caller, make_thread: Any) -> None:
     body = {"name": "Daily", "target_type": "thread", "target": make_thread().pk, "kind": "cron", "cron": "0 7 * * *"}
     assert field in editor.refused("POST", "schedules", body | change)["fields"]
@@ -208,8 +288,6 @@ def test_folders(editor: Caller) -> None:
 
 
 def test_who_writes_in_several_teams_says_for_which(people: Any, by_session: Any) -> None:
-    from accounts.services import set_member
-    from accounts.roles import Role
 
     set_member(team=people.other_team, member=people.editor, role=Role.EDITOR, user=people.stranger)
     assert "elsewhere" in by_session(people.editor).refused("POST", "threads", {"name": "Where"})["fields"]["team"][0]

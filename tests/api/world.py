@@ -65,11 +65,39 @@ CALLS = [
     Call("GET", "folders/{folder}", VIEWER),
     Call("DELETE", "folders/{folder}", EDITOR, 204),
     Call("GET", "threads", ALL),
-    Call("POST", "threads", EDITOR, 201, {"team": "weather", "name": "New", "source": "print(1)\n", "folder": None, "type": "data",
-                                          "description": "", "timeout_seconds": 60, "enabled": True}, NAMED),
+    Call(
+        "POST",
+        "threads",
+        EDITOR,
+        201,
+        {
+            "team": "weather",
+            "name": "New",
+            "source": "print(1)\n",
+            "folder": None,
+            "type": "data",
+            "description": "",
+            "timeout_seconds": 60,
+            "enabled": True,
+        },
+        NAMED,
+    ),
     Call("GET", "threads/{thread}", VIEWER),
-    Call("PUT", "threads/{thread}", EDITOR, body={"team": "weather", "name": "Other", "source": "print(2)\n", "folder": "{folder}", "type": "other",
-                                                  "description": "", "timeout_seconds": 60, "enabled": True}),
+    Call(
+        "PUT",
+        "threads/{thread}",
+        EDITOR,
+        body={
+            "team": "weather",
+            "name": "Other",
+            "source": "print(2)\n",
+            "folder": "{folder}",
+            "type": "other",
+            "description": "",
+            "timeout_seconds": 60,
+            "enabled": True,
+        },
+    ),
     Call("PATCH", "threads/{thread}", EDITOR, body={"name": "Other", "source": "print(3)\n"}),
     Call("DELETE", "threads/{thread}", EDITOR, 204),
     Call("POST", "threads/{thread}/run", RUNNER, 201, {"parameters": {"a": 1}, "priority": 5}),
@@ -82,8 +110,22 @@ CALLS = [
     Call("GET", "threads/{thread}/versions/1", VIEWER),
     Call("POST", "threads/{thread}/versions/1/restore", EDITOR, 201, {}),
     Call("GET", "processes", ALL),
-    Call("POST", "processes", EDITOR, 201, {"team": "weather", "name": "New", "description": "", "enabled": True, "steps": [
-        {"position": 1, "thread": "{thread}", "stage": 1, "parameters": {"a": 1}, "on_failure": "continue", "timeout_seconds": None}]}, NAMED),
+    Call(
+        "POST",
+        "processes",
+        EDITOR,
+        201,
+        {
+            "team": "weather",
+            "name": "New",
+            "description": "",
+            "enabled": True,
+            "steps": [
+                {"position": 1, "thread": "{thread}", "stage": 1, "parameters": {"a": 1}, "on_failure": "continue", "timeout_seconds": None}
+            ],
+        },
+        NAMED,
+    ),
     Call("GET", "processes/{process}", VIEWER),
     Call("PUT", "processes/{process}", EDITOR, body={"name": "Other", "steps": []}),
     Call("PATCH", "processes/{process}", EDITOR, body={"enabled": False}),
@@ -92,15 +134,49 @@ CALLS = [
     Call("GET", "processes/nightly/trigger", RUNNER, 202),
     Call("POST", "processes/nightly/trigger", RUNNER, 202, {"parameters": {"a": 1}}),
     Call("GET", "schedules", ALL),
-    Call("POST", "schedules", EDITOR, 201, {"team": "weather", "name": "New", "target_type": "thread", "target": "{thread}", "kind": "cron",
-                                            "cron": "0 7 * * *", "interval_seconds": None, "run_at": None, "timezone": "Europe/Berlin",
-                                            "enabled": True, "priority": 0, "parameters": {}}, NAMED),
+    Call(
+        "POST",
+        "schedules",
+        EDITOR,
+        201,
+        {
+            "team": "weather",
+            "name": "New",
+            "target_type": "thread",
+            "target": "{thread}",
+            "kind": "cron",
+            "cron": "0 7 * * *",
+            "interval_seconds": None,
+            "run_at": None,
+            "timezone": "Europe/Berlin",
+            "enabled": True,
+            "priority": 0,
+            "parameters": {},
+        },
+        NAMED,
+    ),
     Call("GET", "schedules/status", ALL),
-    Call("POST", "schedules/preview", ALL, body={"kind": "interval", "cron": "", "interval_seconds": 60, "run_at": None, "timezone": "UTC",
-                                                 "after": "2026-03-29T00:00:00+01:00", "count": 3}),
+    Call(
+        "POST",
+        "schedules/preview",
+        ALL,
+        body={
+            "kind": "interval",
+            "cron": "",
+            "interval_seconds": 60,
+            "run_at": None,
+            "timezone": "UTC",
+            "after": "2026-03-29T00:00:00+01:00",
+            "count": 3,
+        },
+    ),
     Call("GET", "schedules/{schedule}", VIEWER),
-    Call("PUT", "schedules/{schedule}", EDITOR, body={"name": "Other", "target_type": "process", "target": "{process}", "kind": "once",
-                                                      "run_at": "2099-01-01T00:00:00Z"}),
+    Call(
+        "PUT",
+        "schedules/{schedule}",
+        EDITOR,
+        body={"name": "Other", "target_type": "process", "target": "{process}", "kind": "once", "run_at": "2099-01-01T00:00:00Z"},
+    ),
     Call("PATCH", "schedules/{schedule}", EDITOR, body={"kind": "interval", "interval_seconds": 60}),
     Call("DELETE", "schedules/{schedule}", EDITOR, 204),
     Call("POST", "schedules/{schedule}/toggle", EDITOR, body={"enabled": False}),
@@ -112,7 +188,7 @@ CALLS = [
     Call("GET", "runs/{run}/log", VIEWER),
     Call("GET", "runs/{run}/files", VIEWER),
     Call("GET", "runs/{run}/files/out/table.csv", VIEWER),
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True)
@@ -147,7 +223,16 @@ def build(people: Any) -> World:
     key, _ = create_api_key(user=people.runner, name="Runner's", by=people.runner, team=team)
     member = Membership.objects.get(user=people.viewer, team=team)
     _with_file(run)
-    things = {"team": team, "folder": folder, "thread": thread, "process": process, "schedule": schedule, "run": run, "key": key, "member": member}
+    things = {
+        "team": team,
+        "folder": folder,
+        "thread": thread,
+        "process": process,
+        "schedule": schedule,
+        "run": run,
+        "key": key,
+        "member": member,
+    }
     return World({name: thing.pk for name, thing in things.items()})
 
 

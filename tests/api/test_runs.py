@@ -1,0 +1,324 @@
+"""Runs over the API: found, read, stopped, triggered, waited for; their logs and files."""
+
+import threading
+import time
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from core import layout
+from history import waiting
+from history.models import Run
+from history.services import queue_run
+from history.status import Status, Trigger
+from schedules.services import create_schedule, run_now
+from tests.api.conftest import Caller
+from tests.api.world import World
+from threads.api import ThreadPages
+from threads.services import create_folder
+
+RUN = {
+    "id",
+    "number",
+    "status",
+    "kind",
+    "name",
+    "team",
+    "thread",
+    "process",
+    "schedule",
+    "trigger",
+    "user",
+    "parameters",
+    "priority",
+    "queued_at",
+    "started_at",
+    "finished_at",
+    "duration_ms",
+    "exit_code",
+    "reason",
+    "progress",
+    "output_dir",
+    "steps",
+    "peak_memory_bytes",
+    "cpu_seconds",
+    "attempt",
+    "worker",
+}
+
+
+def ended(run: Run, status: Status = Status.SUCCESS, seconds: float = 2.0) -> Run:
+    now = timezone.now()
+    Run.objects.filter(pk=run.pk).update(status=status, started_at=now - timedelta(seconds=seconds), finished_at=now, exit_code=0)
+    run.refresh_from_db()
+    return run
+
+
+def write_log(run: Run, content: bytes) -> None:
+    path = layout.control_folder(run.pk) / "log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def test_a_run_has_the_contracts_shape(editor: Caller, make_thread: Any, make_process: Any) -> None:
+    process = make_process("Nightly", [make_thread("One"), make_thread("Two")])
+    response = editor.call("POST", f"processes/{process.pk}/run", {"parameters": {"day": "today"}, "priority": 7})
+    assert response.status_code == 201
+    run = response.json()
+    assert run.keys() == RUN
+    assert (run["status"], run["kind"], run["process"], run["thread"], run["priority"]) == ("queued", "process", process.pk, None, 7)
+    assert [(step["name"], step["parameters"]) for step in run["steps"]] == [("One", {"day": "today"}), ("Two", {"day": "today"})]
+    assert response.headers["Location"] == f"/api/v1/runs/{run['id']}"
+    assert editor.ok("GET", f"runs/{run['id']}") == run
+
+
+def test_who_started_it_and_how_is_told(editor: Caller, by_key: Any, people: Any, make_thread: Any) -> None:
+    pk = make_thread("Job").pk
+    caller = by_key(people.runner)
+    assert editor.ok("POST", f"threads/{pk}/run", {}, 201)["trigger"] == "manual"
+    assert caller.ok("POST", f"threads/{pk}/run", status=201)["trigger"] == "api"
+    run = caller.ok("POST", "threads/job/trigger", {"parameters": {"a": 1}}, 202)
+    assert (run["trigger"], run["user"], run["parameters"]) == ("url", "runner", {"a": 1})
+
+
+def test_what_cannot_run_is_a_conflict_in_words(editor: Caller, make_thread: Any, people: Any) -> None:
+    thread = make_thread("Job")
+    editor.ok("PATCH", f"threads/{thread.pk}", {"enabled": False})
+    assert "disabled" in editor.refused("POST", f"threads/{thread.pk}/run", {}, status=409)["message"]
+    empty = editor.ok("POST", "processes", {"name": "Empty"}, 201)
+    assert "no steps" in editor.refused("POST", f"processes/{empty['id']}/run", {}, status=409)["message"]
+
+
+def test_runs_are_found_by_every_filter(viewer: Caller, people: Any, make_thread: Any, make_process: Any, make_run: Any) -> None:
+    one, process = make_thread("Alpha"), make_process("Beta", [make_thread("Step")])
+    first, second = make_run(one), make_run(process, user=people.editor, trigger=Trigger.API)
+    third = make_run(one)
+    Run.objects.filter(pk=third.pk).update(schedule_id=77)
+    ended(first, Status.FAILED)
+    soon = (timezone.now() + timedelta(hours=1)).isoformat().replace("+", "%2B")
+    past = (timezone.now() - timedelta(hours=1)).isoformat().replace("+", "%2B")
+    expected = {
+        "": [third, second, first],
+        "status=failed": [first],
+        "status=failed,queued": [third, second, first],
+        "status=failed&status=lost": [first],
+        f"thread={one.pk}": [third, first],
+        f"process={process.pk}": [second],
+        "schedule=77": [third],
+        "team=weather": [third, second, first],
+        "trigger=api": [second],
+        "user=editor": [second],
+        f"started_after={past}": [first],
+        f"started_after={soon}": [],
+        f"started_before={soon}": [first],
+        "q=bet": [second],
+        f"q=%23{first.number}": [first],
+        "status=": [third, second, first],
+    }
+    for query, runs in expected.items():
+        assert [row["id"] for row in viewer.ok("GET", f"runs?{query}")["results"]] == [run.pk for run in runs], query
+    for query, field in [
+        ("status=done", "status.0"),
+        ("thread=x", "thread"),
+        ("started_after=2026-01-01", "started_after"),
+        ("trigger=magic", "trigger"),
+        ("stauts=failed", "stauts"),
+        ("started_before=2026-01-01T00:00:00", "started_before"),
+    ]:
+        assert field in viewer.refused("GET", f"runs?{query}")["fields"], query
+
+
+def test_pages_follow_each_other_both_ways(viewer: Caller, make_run: Any, make_thread: Any) -> None:
+    thread = make_thread()
+    runs = [make_run(thread).pk for _ in range(5)][::-1]
+    page = viewer.ok("GET", "runs?limit=2&q=hello")
+    seen = [row["id"] for row in page["results"]]
+    assert page["previous"] is None
+    while page["next"]:
+        assert "q=hello" in page["next"]
+        page = viewer.ok("GET", page["next"].partition("/api/v1/")[2])
+        seen += [row["id"] for row in page["results"]]
+    assert seen == runs
+    back = viewer.ok("GET", page["previous"].partition("/api/v1/")[2])
+    assert [row["id"] for row in back["results"]] == runs[2:4]
+    for query in ("limit=0", "limit=201", "limit=x", "limit=", "cursor=zzz"):
+        assert viewer.refused("GET", f"runs?{query}")["fields"]
+
+
+def test_a_page_of_threads_ends_early_when_its_sources_are_large(editor: Caller, make_thread: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+
+    monkeypatch.setattr(ThreadPages, "most_weight", 250)
+    threads = [make_thread(f"Large {n}", source="#" * 100).pk for n in range(5)][::-1]
+    page, seen = editor.ok("GET", "threads"), []
+    while True:
+        assert 1 <= len(page["results"]) <= 2
+        assert all(row["source"] == "#" * 100 for row in page["results"])
+        seen += [row["id"] for row in page["results"]]
+        if page["next"] is None:
+            break
+        page = editor.ok("GET", page["next"].partition("/api/v1/")[2])
+    assert seen == threads
+    back = [page := editor.ok("GET", page["previous"].partition("/api/v1/")[2])]
+    while page["previous"]:
+        back.append(page := editor.ok("GET", page["previous"].partition("/api/v1/")[2]))
+    assert [row["id"] for one in reversed(back) for row in one["results"]] == threads[:4]
+
+
+@pytest.mark.parametrize("path", ["threads", "processes", "schedules", "runs", "members", "api-keys", "audit"])
+def test_a_list_costs_the_same_queries_for_one_as_for_many(
+    path: str, people: Any, by_session: Any, make_thread: Any, make_process: Any, django_assert_max_num_queries: Any
+) -> None:
+
+    caller = by_session(people.owner)
+
+    def grow(number: int) -> None:
+        thread = make_thread(f"T{number}")
+        ended(queue_run(target=thread, user=people.editor, trigger=Trigger.API))
+        process = make_process(f"P{number}", [thread, thread])
+        ended(queue_run(target=process, user=people.editor, trigger=Trigger.API))
+        schedule = create_schedule(team=people.team, user=people.editor, name=f"S{number}", target=process, kind="manual")
+        run_now(schedule=schedule, user=people.editor)
+        caller.ok("POST", "api-keys", {"name": f"K{number}"}, 201)
+
+    grow(0)
+    with django_assert_max_num_queries(12) as few:
+        caller.ok("GET", f"{path}?limit=200")
+    for number in range(1, 8):
+        grow(number)
+    with django_assert_max_num_queries(12) as many:
+        assert len(caller.ok("GET", f"{path}?limit=200")["results"]) >= 4
+    assert len(many) <= len(few)
+
+
+def test_figures_are_of_the_newest_that_ended(editor: Caller, make_thread: Any, people: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("history.summaries.COUNTED", 3)
+    thread, other = make_thread("Job"), make_thread("Other")
+    for status in (Status.FAILED, Status.FAILED, Status.FAILED, Status.SUCCESS, Status.SUCCESS):
+        ended(queue_run(target=thread, user=people.editor, trigger=Trigger.API), status, seconds=4.0)
+    waiting_run = queue_run(target=thread, user=people.editor, trigger=Trigger.API)
+    ended(queue_run(target=other, user=people.editor, trigger=Trigger.API), Status.FAILED)
+    shown = {row["name"]: row for row in editor.ok("GET", "threads")["results"]}
+    assert shown["Job"]["stats"] == {"runs": 3, "success": 2, "success_rate": 0.6667, "average_duration_ms": 4000}
+    assert shown["Job"]["last_run"]["id"] == waiting_run.pk
+    assert shown["Other"]["stats"] == {"runs": 1, "success": 0, "success_rate": 0.0, "average_duration_ms": None}
+
+
+def test_a_waiting_run_is_stopped_and_an_ended_one_is_not(editor: Caller, make_run: Any) -> None:
+    run = make_run()
+    stopped = editor.ok("POST", f"runs/{run.pk}/stop")
+    assert (stopped["status"], stopped["steps"][0]["status"]) == ("stopped", "skipped")
+    assert "editor" in stopped["reason"]
+    assert "ended" in editor.refused("POST", f"runs/{run.pk}/stop", status=409)["message"]
+
+
+def test_a_log_is_read_whole_from_an_offset_and_from_its_end(viewer: Caller, make_run: Any) -> None:
+    run = make_run()
+    log = f"runs/{run.pk}/log"
+    empty = viewer.call("GET", log)
+    assert (empty.status_code, empty.whole, empty.headers["Content-Type"]) == (200, b"", "text/plain; charset=utf-8")
+    write_log(run, b"one\ntwo\nthree \xff\n")
+    whole = viewer.call("GET", log)
+    assert whole.whole == b"one\ntwo\nthree \xff\n"
+    assert (whole.headers["X-Next-Offset"], whole.headers["X-Run-Status"], whole.headers["Content-Length"]) == ("16", "queued", "16")
+    assert viewer.call("GET", f"{log}?offset=4").whole == b"two\nthree \xff\n"
+    assert viewer.call("GET", f"{log}?offset=99999999999999").whole == b""
+    assert viewer.call("GET", f"{log}?tail=1").whole == b"three \xff\n"
+    assert viewer.call("GET", f"{log}?tail=0").whole == b""
+    for query, field in [
+        ("offset=-1", "offset"),
+        ("tail=x", "tail"),
+        ("offset=1&tail=1", "tail"),
+        ("stream=stderr", "stream"),
+        ("lines=3", "lines"),
+    ]:
+        assert field in viewer.refused("GET", f"{log}?{query}")["fields"]
+
+
+def test_files_are_listed_and_downloaded_but_never_shown(viewer: Caller, world: World) -> None:
+    path = f"runs/{world.ids['run']}/files"
+    [file] = viewer.ok("GET", path)["results"]
+    assert (file["path"], file["size_bytes"]) == ("out/table.csv", 8)
+    response = viewer.call("GET", f"{path}/out/table.csv")
+    assert response.whole == b"a,b\n1,2\n"
+    assert response.headers["Content-Disposition"] == 'attachment; filename="table.csv"'
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in response.headers["Content-Security-Policy"]
+    viewer.refused("GET", f"{path}/out/other.csv", status=404)
+
+
+def test_a_name_that_several_have_asks_for_team_or_folder(people: Any, by_key: Any, make_thread: Any) -> None:
+
+    folder = create_folder(team=people.team, user=people.editor, name="Reports")
+    top, below = make_thread("Job"), make_thread("Job", folder=folder)
+    make_thread("Job", team=people.other_team, user=people.stranger)
+    operator, runner = by_key(people.operator), by_key(people.runner)
+    assert "?team=" in operator.refused("POST", "threads/job/trigger", status=409)["message"]
+    assert "?folder=" in operator.refused("POST", "threads/job/trigger?team=weather", status=409)["message"]
+    assert operator.ok("POST", "threads/job/trigger?team=elsewhere", status=202)["team"] == "elsewhere"
+    assert str(folder.pk) in runner.refused("GET", "threads/job/trigger", status=409)["message"]
+    assert runner.ok("GET", f"threads/job/trigger?folder={folder.pk}", status=202)["thread"] == below.pk
+    assert runner.ok("GET", "threads/job/trigger?folder=0", status=202)["thread"] == top.pk
+    runner.refused("GET", "threads/nothing/trigger", status=404)
+
+
+def test_who_does_not_wait_long_enough_gets_the_run_as_it_is(people: Any, by_key: Any, make_thread: Any) -> None:
+    make_thread("Job")
+    began = time.monotonic()
+    run = by_key(people.runner).ok("GET", "threads/job/trigger?wait=1", status=202)
+    assert run["status"] == "queued"
+    assert 0.9 < time.monotonic() - began < 5
+
+
+def test_who_waits_gets_the_finished_run(people: Any, by_key: Any, make_thread: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_thread("Job")
+    monkeypatch.setattr(waiting.time, "sleep", lambda _: ended(Run.objects.get(), Status.FAILED))
+    run = by_key(people.runner).ok("POST", "threads/job/trigger?wait=300", status=200)
+    assert (run["status"], run["exit_code"]) == ("failed", 0)
+
+
+def test_who_finds_all_places_to_wait_taken_is_answered_at_once(people: Any, by_key: Any, make_thread: Any) -> None:
+    make_thread("Job")
+    with ExitStack() as taken:
+        for _ in range(waiting.MAX_WAITERS):
+            taken.enter_context(waiting._places)
+        began = time.monotonic()
+        assert by_key(people.runner).ok("GET", "threads/job/trigger?wait=20", status=202)["status"] == "queued"
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.skipif(
+    settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"), reason="The tests' SQLite lies in memory: threads lock each other out."
+)
+@pytest.mark.django_db(transaction=True)
+def test_two_who_wait_get_their_finished_runs_and_a_third_is_not_kept(people: Any, by_key: Any, make_thread: Any) -> None:
+    make_thread("Job")
+    answers: list[Any] = []
+
+    def wait() -> None:
+        try:
+            answers.append(callers.pop().call("GET", "threads/job/trigger?wait=20"))
+        finally:
+            connection.close()
+
+    callers = [by_key(people.runner) for _ in range(2)]
+    waiters = [threading.Thread(target=wait) for _ in range(2)]
+    for waiter in waiters:
+        waiter.start()
+    until = time.monotonic() + 10
+    while waiting._places._value > 0 and time.monotonic() < until:
+        time.sleep(0.01)
+    began = time.monotonic()
+    assert by_key(people.runner).ok("GET", "threads/job/trigger?wait=20", status=202)["status"] == "queued"
+    assert time.monotonic() - began < 5
+    for run in Run.objects.all():
+        ended(run)
+    for waiter in waiters:
+        waiter.join(10)
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert {answer.json()["status"] for answer in answers} == {"success"}
+    assert waiting._places._value == waiting.MAX_WAITERS
