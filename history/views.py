@@ -9,19 +9,22 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import fetch, may, person
+from accounts.models import User
 from accounts.querysets import teams_of
 from accounts.roles import Role
 from core.errors import Conflict
 from core.htmx import is_partial
-from core.paging import Cursor, page_of
+from core.paging import Cursor, Part, page_of
 from core.parameters import to_rows
 from history import logs
 from history.forms import FilterForm
 from history.models import Run, StepRun
+from history.querysets import Scope
 from history.services import queue_run, request_stop
 from history.status import ACTIVE, Status, Trigger
 
 MAX_FILES_SHOWN = 200
+NARROW = frozenset({"thread", "process", "schedule"})
 
 
 @require_GET
@@ -29,7 +32,7 @@ def list_runs(request: HttpRequest) -> HttpResponse:
     """All runs one may see, newest first, narrowed by the address."""
     form = FilterForm(request.GET, teams=teams_of(request.user))
     runs = form.narrow(Run.objects.visible_to(request.user)).select_related("team", "user")
-    page = page_of(runs, Cursor.parse(request.GET.get("cursor", "")))
+    page = page_of(runs, Cursor.parse(request.GET.get("cursor", "")), parts=_parts(person(request), form))
     context = {
         "form": form,
         "page": page,
@@ -39,14 +42,20 @@ def list_runs(request: HttpRequest) -> HttpResponse:
     return render(request, "history/list.html#runs" if is_partial(request) else "history/list.html", context)
 
 
+def _parts(user: User, form: FilterForm) -> list[Part]:
+    # A thread's, process's or schedule's runs have an index of their own, in order already.
+    if form.chosen.keys() & NARROW:
+        return []
+    return Scope(user, form.chosen.get("team")).parts(form.chosen.get("status", []))
+
+
 def _narrowed_to(request: HttpRequest, form: FilterForm) -> list[tuple[str, str, str, int]]:
     """Of what thread, process or schedule only runs are shown: parameter, kind, name (as the last run knows it) and id."""
-    names = {"thread": "name", "process": "name", "schedule": "schedule_name"}
     found = []
-    for parameter in names.keys() & form.chosen.keys():
+    for parameter in sorted(NARROW & form.chosen.keys()):
         lookup = "schedule_id" if parameter == "schedule" else parameter
         runs = Run.objects.visible_to(request.user).filter(**{lookup: form.chosen[parameter]})
-        name = runs.order_by("-pk").values_list(names[parameter], flat=True).first()
+        name = runs.order_by("-pk").values_list("schedule_name" if parameter == "schedule" else "name", flat=True).first()
         found.append((parameter, parameter.capitalize(), name or "without runs", form.chosen[parameter]))
     return found
 

@@ -7,13 +7,15 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.models import User
+from core.paging import by_id
 from history.models import Host, Run
-from history.status import ACTIVE, Status
+from history.querysets import Scope
+from history.status import ACTIVE, ALIVE, Status
 from schedules.models import Schedule
 
 HOURS = 24
 # Of the last day no more runs than these are counted: the page stays quick when there were a million.
-MOST_COUNTED = 2000
+MOST_COUNTED = 1000
 BROKEN = frozenset({Status.FAILED, Status.TIMEOUT, Status.LOST})
 # Hosts renew themselves every few seconds; one that was silent for so long serves nothing.
 HOST_SILENCE = timedelta(seconds=60)
@@ -88,11 +90,11 @@ def _bars(x: int, hour: Hour, scale: float) -> list[Bar]:
     return bars
 
 
-def last_day(user: User) -> Day:
+def last_day(scope: Scope) -> Day:
     now = timezone.now()
     first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
-    recent = Run.objects.visible_to(user).order_by("-pk").values_list("status", "queued_at")[:MOST_COUNTED]
-    rows = [(status, queued_at) for status, queued_at in recent if queued_at >= first]
+    recent = by_id(scope.runs().only("status", "queued_at"), MOST_COUNTED, scope.parts())
+    rows = [(run.status, run.queued_at) for run in recent if run.queued_at >= first]
     day = Day([Hour(first + timedelta(hours=number)) for number in range(HOURS)], capped=len(rows) == MOST_COUNTED)
     for status, queued_at in rows:
         hour = day.hours[min(HOURS - 1, int((queued_at - first).total_seconds() // 3600))]
@@ -105,24 +107,19 @@ def last_day(user: User) -> Day:
     return day
 
 
-def active_runs(user: User, most: int) -> tuple[list[Run], int]:
-    """Runs that go on or wait, those that run first, and how many there are in all."""
-    rows = Run.objects.visible_to(user).filter(status__in=ACTIVE)
-    shown = list(rows.select_related("team", "user").order_by("started_at", "pk")[:most])
-    # NULLs sort first on SQLite and last on PostgreSQL: put those that run on top here.
-    shown.sort(key=lambda run: (run.started_at is None, run.pk))
-    return shown, len(shown) if len(shown) < most else rows.count()
+def active_runs(scope: Scope, most: int) -> tuple[list[Run], int]:
+    """Runs that go on, then those that wait in the order in which they will start; and how many there are in all."""
+    rows = scope.runs().select_related("team", "user")
+    shown = list(rows.filter(status__in=ALIVE).order_by("started_at", "pk")[:most])
+    if len(shown) < most:
+        shown += rows.filter(status=Status.QUEUED).order_by("-priority", "queued_at", "pk")[: most - len(shown)]
+    return shown, len(shown) if len(shown) < most else scope.runs().filter(status__in=ACTIVE).count()
 
 
-def ended_runs(user: User, most: int) -> list[Run]:
-    return list(Run.objects.visible_to(user).exclude(status__in=ACTIVE).select_related("team", "user").order_by("-pk")[:most])
-
-
-def failures(user: User, most: int) -> list[Run]:
+def failures(scope: Scope, most: int) -> list[Run]:
     """What failed within the last day, newest first."""
     since = timezone.now() - timedelta(hours=HOURS)
-    rows = Run.objects.visible_to(user).filter(status__in=BROKEN).select_related("team", "user").order_by("-pk")[:most]
-    return [run for run in rows if run.finished_at and run.finished_at >= since]
+    return [run for run in scope.newest(most, BROKEN) if run.finished_at and run.finished_at >= since]
 
 
 def next_schedules(user: User, most: int) -> list[Schedule]:

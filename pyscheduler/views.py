@@ -12,6 +12,8 @@ from accounts.roles import Role
 from core.api import error_body
 from core.errors import DomainError, Forbidden, InvalidInput, NotFound
 from core.htmx import is_partial
+from history.querysets import Scope
+from history.status import FINAL
 from pyscheduler import home
 from schedules.status import clock_status
 from threads.models import Thread
@@ -28,14 +30,15 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 
 
 def _overview(user: User) -> dict[str, Any]:
-    active, active_count = home.active_runs(user, most=8)
+    scope = Scope(user)
+    active, active_count = home.active_runs(scope, most=8)
     return {
         "active": active,
         "active_count": active_count,
-        "recent": home.ended_runs(user, most=10),
-        "failures": home.failures(user, most=5),
+        "recent": scope.newest(10, FINAL),
+        "failures": home.failures(scope, most=5),
         "upcoming": home.next_schedules(user, most=6),
-        "day": home.last_day(user),
+        "day": home.last_day(scope),
         "clock": clock_status(),
         "hosts": home.hosts(),
     }

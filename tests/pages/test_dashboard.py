@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from history.models import Host, Run
+from history.querysets import Scope
 from history.status import Status
 from pyscheduler import home
 from schedules.models import ClockLease
@@ -85,7 +86,7 @@ def test_it_asks_a_fixed_number_of_questions(
     for _ in range(30):
         make_run(thread)
     client = as_user(people.viewer)
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(22):
         page = client.get("/").content.decode()
     assert "All 30" in page
 
@@ -96,7 +97,7 @@ def test_the_last_day_is_counted_by_hour_and_result(people: People, make_run: Ma
     for status, age in ((Status.SUCCESS, 0), (Status.FAILED, 0), (Status.TIMEOUT, 2), (Status.STOPPED, 2), (Status.SUCCESS, 30)):
         at = now - timedelta(hours=age)
         Run.objects.filter(pk=make_run(thread).pk).update(status=status, queued_at=at, started_at=at, finished_at=at, reason="So it was.")
-    day = home.last_day(people.viewer)
+    day = home.last_day(Scope(people.viewer))
     assert (day.total, day.good, day.bad, day.capped) == (4, 1, 2, False)
     assert day.success_share == 1 / 3
     assert [(hour.good, hour.bad, hour.other) for hour in (day.hours[-1], day.hours[-3])] == [(1, 1, 0), (0, 1, 1)]
@@ -112,14 +113,14 @@ def test_an_hour_is_drawn_within_the_picture(people: People) -> None:
 def test_what_ran_long_ago_is_no_failure_of_today(people: People, make_run: Make) -> None:
     old = timezone.now() - timedelta(days=3)
     Run.objects.filter(pk=make_run().pk).update(status=Status.FAILED, started_at=old, finished_at=old)
-    assert home.failures(people.viewer, 5) == []
+    assert home.failures(Scope(people.viewer), 5) == []
 
 
 def test_running_runs_stand_above_waiting_ones(people: People, make_run: Make, make_thread: Make) -> None:
     thread = make_thread()
     waiting, running = make_run(thread), make_run(thread)
     Run.objects.filter(pk=running.pk).update(status=Status.RUNNING, started_at=timezone.now(), claim_token="claimed")
-    runs, count = home.active_runs(people.viewer, most=8)
+    runs, count = home.active_runs(Scope(people.viewer), most=8)
     assert ([run.pk for run in runs], count) == ([running.pk, waiting.pk], 2)
 
 

@@ -1,0 +1,41 @@
+"""How runs are found quickly by id, however many there are: the parts of the history that indexes have in order."""
+
+from collections.abc import Collection
+
+from django.db.models import QuerySet
+
+from accounts.models import Team, User
+from accounts.querysets import teams_of
+from core.paging import Part, by_id
+from history.models import Run
+
+# Above these, one ordered walk through all rows is no worse than so many heads of parts.
+MOST_TEAMS = 20
+MOST_PARTS = 100
+
+
+class Scope:
+    """What one person may see of the history. The teams are asked for once."""
+
+    def __init__(self, user: User, team: Team | None = None) -> None:
+        self.user = user
+        found = [team.pk] if team else list(teams_of(user).values_list("pk", flat=True)[: MOST_TEAMS + 1])
+        self.teams = found if len(found) <= MOST_TEAMS else []
+
+    def runs(self) -> "QuerySet[Run]":
+        rows = Run.objects.visible_to(self.user)
+        # An operator sees all anyway; naming the teams is what lets the indexes by team serve.
+        return rows.filter(team__in=self.teams) if self.teams else rows
+
+    def parts(self, statuses: Collection[str] = ()) -> list[Part]:
+        """For `core.paging`: these runs by team and, when they are narrowed to them, by status. None where it would not help."""
+        if len(self.teams) * len(statuses) > MOST_PARTS:
+            return []
+        if not statuses:
+            return [{"team": pk} for pk in self.teams]
+        return [{"team": pk, "status": status} for pk in self.teams for status in sorted(statuses)]
+
+    def newest(self, count: int, statuses: Collection[str]) -> list[Run]:
+        """The newest runs in one of the statuses, with their teams and people."""
+        rows = self.runs().filter(status__in=statuses).select_related("team", "user")
+        return by_id(rows, count, self.parts(statuses))
