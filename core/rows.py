@@ -23,7 +23,7 @@ def update_row(model: type[Model], pk: int, values: dict[str, Any], *, where: st
     statement = f"UPDATE {model._meta.db_table} SET {assignments} WHERE id = %s AND {where}"  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(statement, [*map(adapt, values.values()), pk, *map(adapt, arguments)])
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 def insert_rows(model: type[Model], columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

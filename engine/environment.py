@@ -26,9 +26,10 @@ def interpreter() -> str:
 
 
 def arguments(parameters: dict[str, Any]) -> list[str]:
-    """Parameters as command-line arguments, built without a shell: `--name=value`, `--flag` for true, nothing for false or null.
+    """Parameters as command-line arguments, built without a shell: `--name=value`; `--flag` for true, nothing for false.
 
-    In the order of their names (PostgreSQL keeps no other). A list gives the option once per element. Underscores in names become hyphens, as argparse users write them.
+    In the order of their names (PostgreSQL keeps no other). A list gives the option once per element. Underscores in names
+    become hyphens, as argparse users write them.
     """
     words = []
     for name, value in sorted(parameters.items()):

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import transaction
 
 from accounts.models import Team, User
 from accounts.services import create_team, record
+from core import layout
 
 CONSONANTS, VOWELS = "bdfghklmnprstvz", "aeiou"
 
@@ -21,6 +23,18 @@ class Credentials:
     username: str
     password: str
     was_given: bool
+
+    @property
+    def sentence(self) -> str:
+        """What the operator is told, once."""
+        return f"First log-in: {self.username}, password: {'as given in PYSCHED_ADMIN_PASSWORD' if self.was_given else self.password}"
+
+
+def prepare() -> Credentials | None:
+    """Bring folder and database up to date and make the first administrator; the log-in if one was made now."""
+    layout.data_path().mkdir(parents=True, exist_ok=True, mode=0o700)
+    call_command("migrate", interactive=False, verbosity=0)
+    return ensure_administrator()
 
 
 @transaction.atomic

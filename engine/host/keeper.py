@@ -138,7 +138,7 @@ class Keeper:
             Supervisor(folder).run(mark, self.boot_id)
             status = 0
         except BaseException:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            sys.excepthook(*sys.exc_info())
         finally:
             sys.stderr.flush()
             os._exit(status)

@@ -6,18 +6,16 @@ import signal
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django_q.conf import Conf
 
-from core import layout
 from engine.cluster import is_stuck, run_cluster
 from engine.host import kernel
 from engine.keeper import ensure_keeper
 from engine.parts import Part, Parts
 from engine.shutdown import stop_scripts
-from operations.bootstrap import ensure_administrator
+from operations.bootstrap import prepare
 from operations.demo import ensure_demo
 from pyscheduler.web.server import CannotListen, bind, serve
 from pyscheduler.web.warm import warm_up
@@ -81,14 +79,11 @@ class Command(BaseCommand):
             settings.ALLOWED_HOSTS.append(host)
 
     def _prepare(self, *, demo: bool) -> None:
-        layout.data_path().mkdir(parents=True, exist_ok=True, mode=0o700)
-        call_command("migrate", interactive=False, verbosity=0)
-        credentials = ensure_administrator()
+        credentials = prepare()
         if demo:
             ensure_demo()
         if credentials:
-            password = "as given in PYSCHED_ADMIN_PASSWORD" if credentials.was_given else credentials.password
-            self.stdout.write(f"First log-in: {credentials.username}, password: {password}")
+            self.stdout.write(credentials.sentence)
 
     def _end(self, parts: Parts, why: signal.Signals, scripts: str) -> None:
         self.stdout.write("Ending …")
