@@ -1,7 +1,6 @@
 """From the outbox to the streams: woken by the doorbell, on PostgreSQL by LISTEN too, and by a rare look of its own."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +92,7 @@ class Ears:
         self._heard = heard
         self._loop = asyncio.get_running_loop()
         self._database: Any = None
+        self._descriptor = -1
         self._lost = asyncio.Event()
 
     async def keep_listening(self, run: Callable[..., Any]) -> None:
@@ -104,20 +104,18 @@ class Ears:
             except DatabaseError as error:
                 logger.warning("LISTEN failed: %s", error)
             else:
-                self._loop.add_reader(self._descriptor(), self._read)
+                # Noted: a connection that is lost does not know its socket any more.
+                self._descriptor = int(self._database.connection.pgconn.socket)
+                self._loop.add_reader(self._descriptor, self._read)
                 self._heard()  # Whatever was said while nobody listened.
                 await self._lost.wait()
             await asyncio.sleep(RECONNECT_SECONDS)
 
     def close(self) -> None:
         if self._database is not None:
-            with contextlib.suppress(OSError, ValueError):
-                self._loop.remove_reader(self._descriptor())
+            self._loop.remove_reader(self._descriptor)
             self._database.connection.close()
             self._database = None
-
-    def _descriptor(self) -> int:
-        return int(self._database.connection.pgconn.socket)
 
     def _read(self) -> None:
         pgconn = self._database.connection.pgconn

@@ -1,8 +1,10 @@
 """A real installation for tests: its own data path and database, a web server on a free port, a pen beside it."""
 
+import contextlib
 import http.client
 import json
 import os
+import resource
 import select
 import shutil
 import signal
@@ -12,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +39,7 @@ class Installation:
         seeded = self.tell("seed")
         self.people, self.team, self.other_team = seeded["people"], seeded["team"], seeded["other_team"]
         self.prelude = prelude
-        self.start_web()
+        self.web = self._started(prelude)
 
     def _make_database(self) -> None:
         import psycopg
@@ -52,23 +54,26 @@ class Installation:
     def _manage(self, *arguments: str) -> None:
         subprocess.run([sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.env, check=True)
 
-    def start_web(self) -> None:
+    def start_web(self, prelude: str | None = None) -> None:
+        """Again, after it has ended; running another `prelude` if one is given."""
+        self._close_pipes(self.web)
+        self.web = self._started(self.prelude if prelude is None else prelude)
+
+    def _started(self, prelude: str) -> "subprocess.Popen[bytes]":
         """In a child that runs `prelude` first; returns when it answers."""
         code = (
-            f"{WEB}{self.prelude}\n"
+            f"{WEB}{prelude}\n"
             "from pyscheduler.web.server import bind, serve\n"
             "listener = bind('127.0.0.1', 0)\n"
             "serve(listener, lambda: print(listener.getsockname()[1], flush=True))\n"
         )
-        if hasattr(self, "web"):
-            self._close_pipes(self.web)
-        self.web = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        assert self.web.stdout
-        self.port = int(self.web.stdout.readline() or self._failed())
-
-    def _failed(self) -> int:
-        assert self.web.stderr
-        raise AssertionError(f"The web server did not start: {self.web.stderr.read().decode()}")
+        web = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert web.stdout
+        assert web.stderr
+        line = web.stdout.readline()
+        assert line, f"The web server did not start: {web.stderr.read().decode()}"
+        self.port = int(line)
+        return web
 
     def end_web(self, seconds: float = 10) -> tuple[int, str, float]:
         """SIGTERM; exit status, what it said on standard error, and how long it took."""
@@ -130,9 +135,17 @@ class Installation:
 
 
 class Listening:
-    """A client of a stream, by a plain socket."""
+    """A client of a stream, by a plain socket. `close_all` hangs up for all of them."""
+
+    opened: ClassVar[list["Listening"]] = []
+
+    @classmethod
+    def close_all(cls) -> None:
+        while cls.opened:
+            cls.opened.pop().close()
 
     def __init__(self, port: int, path: str, headers: dict[str, str]) -> None:
+        self.opened.append(self)
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         # HTTP/1.0: no chunks, the stream ends with the connection.
@@ -183,3 +196,24 @@ class Listening:
 
     def close(self) -> None:
         self.socket.close()
+
+
+def add(path: Path, data: bytes) -> None:
+    """Append, as a supervisor does."""
+    with path.open("ab", buffering=0) as file:
+        file.write(data)
+
+
+def memory(pid: int) -> int:
+    """Resident bytes of a process."""
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def sockets(pid: int) -> int:
+    """How many of its descriptors are sockets."""
+    found = 0
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found += str(descriptor.readlink()).startswith("socket:")
+    return found

@@ -120,6 +120,12 @@ def leave_team(user_id: int, team_id: int) -> None:
     Membership.objects.filter(user=user_id, team=team_id).delete()
 
 
+def reconnect() -> None:
+    from django.db import connections
+
+    connections.close_all()
+
+
 def main() -> None:
     django.setup()
     verbs = vars(importlib.import_module("tests.pen"))

@@ -41,7 +41,7 @@ def web(installation: Installation) -> Installation:
 
 def echoed(answer: tuple[int, dict[str, str], bytes]) -> dict[str, Any]:
     assert answer[0] == 200, answer
-    return json.loads(answer[2])
+    return dict(json.loads(answer[2]))
 
 
 def raw(web: Installation, request: bytes, quiet: float = 1) -> bytes:

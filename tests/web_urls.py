@@ -10,6 +10,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
@@ -29,7 +30,7 @@ def echo(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"meta": kept, "length": length, "sha256": body.hexdigest(), "path": request.path, "query": dict(request.GET)})
 
 
-def stream(request: HttpRequest) -> HttpResponse:
+def stream(request: HttpRequest) -> HttpResponseBase:
     """`size` MB in pieces; each looks into the database, as a large export does."""
 
     def pieces() -> Iterator[bytes]:
@@ -43,7 +44,7 @@ def stream(request: HttpRequest) -> HttpResponse:
     return StreamingHttpResponse(pieces(), content_type="application/octet-stream")
 
 
-def file(request: HttpRequest) -> HttpResponse:
+def file(request: HttpRequest) -> HttpResponseBase:
     content = tempfile.TemporaryFile()  # noqa: SIM115 - Django closes it
     content.write(b"0123456789abcdef" * 65536 * int(request.GET["size"]))
     content.seek(0)
@@ -65,15 +66,15 @@ class Changed(io.RawIOBase):
         return block
 
 
-def grown(request: HttpRequest) -> HttpResponse:
+def grown(request: HttpRequest) -> HttpResponseBase:
     return FileResponse(Changed(1_000_000), headers={"Content-Length": "100000"})
 
 
-def shrunk(request: HttpRequest) -> HttpResponse:
+def shrunk(request: HttpRequest) -> HttpResponseBase:
     return FileResponse(Changed(100_000), headers={"Content-Length": "200000"})
 
 
-def broken(request: HttpRequest) -> HttpResponse:
+def broken(request: HttpRequest) -> HttpResponseBase:
     def pieces() -> Iterator[bytes]:
         yield b"x" * 100_000
         raise RuntimeError("the export failed half way")

@@ -6,6 +6,7 @@ import resource
 import socket
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from django.conf import settings
@@ -19,6 +20,7 @@ from pyscheduler.web.pool import Pool
 from pyscheduler.web.wsgi import application
 
 GRACE_SECONDS = 5
+CUT_OFF_SECONDS = 0.3
 # A client that takes nothing for so long is given up by the kernel (tcp(7), TCP_USER_TIMEOUT; milliseconds).
 DEAD_PEER_MS = 120_000
 OPEN_FILES = 65_536
@@ -147,9 +149,10 @@ class Server(uvicorn.Server):
         await self._board.close()
 
     async def _cut_off(self) -> None:
-        """A connection whose client reads nothing stays closing for ever: its last bytes find no way out."""
+        """A client that reads nothing would hold up the end: the last bytes for it find no way out."""
         while True:
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(CUT_OFF_SECONDS)
             for connection in list(self.server_state.connections):
-                if connection.transport.is_closing():
+                scope: Any = getattr(connection, "scope", None)
+                if connection.transport.is_closing() or (scope and is_stream(scope["path"])):
                     connection.transport.abort()
