@@ -3,7 +3,6 @@
 
 const form = document.getElementById("schedule-form");
 const changed = () => form.dispatchEvent(new CustomEvent("ps:changed", { bubbles: true }));
-const two = (number) => String(number).padStart(2, "0");
 
 document.addEventListener("click", (event) => {
   const example = event.target.closest("[data-cron]");
@@ -15,9 +14,9 @@ document.addEventListener("click", (event) => {
 
 // Wall time of the zone, as datetime-local wants it.
 function inOneHour(zone) {
-  const parts = new Intl.DateTimeFormat("en-CA", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", hourCycle: "h23" }).formatToParts(Date.now() + 3600_000);
+  const parts = new Intl.DateTimeFormat("en-CA", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).formatToParts(Date.now() + 3600_000);
   const part = Object.fromEntries(parts.map(({ type, value }) => [type, value]));
-  return `${part.year}-${part.month}-${part.day}T${two(part.hour)}:00`;
+  return `${part.year}-${part.month}-${part.day}T${part.hour}:${part.minute}`;
 }
 
 if (form.hasAttribute("data-new")) {
@@ -25,5 +24,6 @@ if (form.hasAttribute("data-new")) {
   const known = [...document.querySelectorAll("#zones option")].some((option) => option.value === zone);
   if (known) form.elements.timezone.value = zone;
   if (!form.elements.run_at.value) form.elements.run_at.value = inOneHour(known ? zone : "UTC");
-  changed();
+  // htmx begins to listen in a timer that it sets before this module runs; a timer set later fires later.
+  addEventListener("load", () => setTimeout(changed));
 }

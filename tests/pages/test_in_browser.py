@@ -1,0 +1,303 @@
+"""The pages in a real browser, on a real server: what is typed, dropped, dragged, and done by keyboard alone."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests import browser
+from tests.installation import Installation
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(browser.CHROMIUM is None, reason="There is no Chromium here.")]
+SCRIPT = "print('hello')\n"
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Installation]:
+    made = Installation()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(place: Installation) -> Iterator[Any]:
+    """An editor's page; it must end without a complaint in its console."""
+    with browser.opened(
+        viewport={"width": 1280, "height": 900}, timezone_id="Asia/Tokyo", base_url=f"http://127.0.0.1:{place.port}"
+    ) as page:
+        log_in(place, page)
+        faults = browser.faults_of(page)
+        yield page
+        refused = "the server responded with a status of"
+        assert [fault for fault in faults if refused not in fault] == []
+
+
+def log_in(place: Installation, page: Any) -> None:
+    cookie = {"name": "sessionid", "value": place.people["editor"]["session"], "url": f"http://127.0.0.1:{place.port}"}
+    page.context.add_cookies([cookie])
+
+
+def api(place: Installation, method: str, path: str, **body: Any) -> Any:
+    headers = place.key("editor") | {"Content-Type": "application/json"}
+    status, _, answer = place.request(method, f"/api/v1/{path}", json.dumps(body) if body else None, headers)
+    assert status < 400, answer
+    return json.loads(answer)
+
+
+def new_thread(place: Installation, name: str, source: str = SCRIPT) -> int:
+    return int(api(place, "POST", "threads", name=name, source=source)["id"])
+
+
+def drop(page: Any, selector: str, files: dict[str, str]) -> None:
+    """Drop files as a desktop does: an event that carries them."""
+    carrier = page.evaluate_handle(
+        "files => { const carrier = new DataTransfer();"
+        " for (const [name, text] of Object.entries(files)) carrier.items.add(new File([text], name)); return carrier; }",
+        files,
+    )
+    for kind in ("dragenter", "dragover", "drop"):
+        page.dispatch_event(selector, kind, {"dataTransfer": carrier})
+
+
+def chosen(page: Any, selector: str) -> list[str]:
+    names: list[str] = page.eval_on_selector(selector, "input => [...input.files].map(file => file.name)")
+    return names
+
+
+# The editor
+
+
+def test_a_new_thread_is_written_kept_and_saved_by_keyboard(page: Any) -> None:
+    page.goto("/threads/")
+    page.click("[data-dialog=new-thread]")
+    page.fill("#id_new-name", "Hello World")
+    assert page.locator("#new-thread .safe-name code").inner_text() == "hello-world"
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/threads/\d+$"))
+    area = page.locator("#source")
+    area.fill("")
+    area.press_sequentially("def f():")
+    for key in ("Enter", "p", "a", "s", "s", "Enter", "Tab", "x"):
+        area.press(key)
+    assert area.input_value() == "def f():\n    pass\n        x"
+    area.press("Shift+Tab")
+    assert area.input_value() == "def f():\n    pass\n    x"
+    page.get_by_text("Draft kept").wait_for()
+    page.reload()
+    assert page.locator("#source").input_value() == "def f():\n    pass\n    x"
+    page.locator("#source").press("Control+s")
+    page.locator("#version-tag", has_text="v1").wait_for()
+    page.locator("#thread-versions", has_text="v1").wait_for()
+
+
+def test_what_does_not_compile_is_marked_on_its_line_and_not_saved(place: Installation, page: Any) -> None:
+    page.goto(f"/threads/{new_thread(place, 'Faulty')}")
+    page.fill("#source", "a = 1\nb = (\nc = 3\n")
+    page.locator(".editor-gutter .is-faulty", has_text="2").wait_for()
+    assert "Line 2, column 5 does not compile" in page.locator("#editor-fault").inner_text()
+    page.click("#save-button")
+    page.get_by_text("not saved as a version").wait_for()
+    assert page.evaluate("document.activeElement.id") == "source"
+    page.fill("#source", "a = 1\n")
+    expect(page.locator(".is-faulty")).to_have_count(0)
+    expect(page.locator("#editor-fault")).to_be_empty()
+    page.fill("#save-message", "Better")
+    page.locator("#save-message").press("Enter")
+    page.locator("#thread-versions", has_text="Better").wait_for()
+    assert page.locator("#version-tag").inner_text() == "v2"
+
+
+def test_the_tab_key_leaves_the_editor_after_escape(place: Installation, page: Any) -> None:
+    page.goto(f"/threads/{new_thread(place, 'Keyboard')}")
+    page.focus("#source")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") != "source"
+
+
+def test_of_two_tabs_the_second_is_told_and_nothing_is_overwritten(place: Installation, page: Any) -> None:
+    number = new_thread(place, "Two tabs")
+    page.goto(f"/threads/{number}")
+    other = page.context.new_page()
+    other.goto(f"/threads/{number}")
+    page.fill("#source", "first = 1\n")
+    page.get_by_text("Draft kept").wait_for()
+    other.fill("#source", "second = 2\n")
+    other.locator("#editor-conflict").wait_for(state="visible")
+    assert other.locator("#source").input_value() == "second = 2\n"
+    page.reload()
+    assert page.locator("#source").input_value() == "first = 1\n"
+    other.click("[data-conflict=mine]")
+    other.get_by_text("Draft kept").wait_for()
+    page.fill("#source", "third = 3\n")
+    page.locator("#editor-conflict").wait_for(state="visible")
+    page.click("[data-conflict=reload]")
+    expect(page.locator("#source")).to_have_value("second = 2\n")
+    assert other.locator("#editor-conflict").is_hidden()
+
+
+# Uploading
+
+
+def test_dropped_files_find_their_fields_and_survive_a_refusal(place: Installation, page: Any) -> None:
+    page.goto("/threads/")
+    drop(page, "main", {"fetch_pages.py": "print(1)\n", "pages.csv": "a,b\n1\n", "helper.py": "x = 1\n", "notes.txt": "n"})
+    page.locator("#upload-thread").wait_for(state="visible")
+    assert chosen(page, "#id_upload-script") == ["fetch_pages.py"]
+    assert chosen(page, "#id_upload-input_file") == ["pages.csv"]
+    assert chosen(page, "#id_upload-files") == ["helper.py", "notes.txt"]
+    assert page.locator("#upload-thread .safe-name code").inner_text() == "fetch-pages"
+    page.fill("#id_upload-name", "Kept name")
+    page.click("#upload-thread .button.primary")
+    page.get_by_text("Line 2 of the CSV has 1 columns").wait_for()
+    assert page.locator("#id_upload-name").input_value() == "Kept name"
+    assert chosen(page, "#id_upload-script") == ["fetch_pages.py"]
+    assert chosen(page, "#id_upload-files") == ["helper.py", "notes.txt"]
+    page.set_input_files("#id_upload-input_file", {"name": "pages.csv", "mimeType": "text/csv", "buffer": b"a,b\n1,2\n"})
+    page.click("#upload-thread .button.primary")
+    page.wait_for_url(re.compile(r"/threads/\d+$"))
+    listed = " ".join(page.locator("#thread-files li a").all_inner_texts())
+    assert listed == "fetch_pages.py helper.py notes.txt pages.csv"
+
+
+def test_the_list_narrows_as_one_types(place: Installation, page: Any) -> None:
+    new_thread(place, "Findable thing")
+    new_thread(place, "Other matter")
+    page.goto("/threads/")
+    page.locator("input[type=search]").press_sequentially("findable")
+    page.get_by_text("Other matter").wait_for(state="detached")
+    assert page.get_by_text("Findable thing").is_visible()
+    assert "q=findable" in page.url
+
+
+# The builder
+
+
+def names(page: Any) -> list[str]:
+    shown: list[str] = page.locator("#steps .step-name a").all_inner_texts()
+    return shown
+
+
+def numbers(page: Any) -> list[str]:
+    shown: list[str] = page.eval_on_selector_all("#steps .step-number", "all => all.map(number => number.dataset.number)")
+    return shown
+
+
+def drag(page: Any, moved: int, to: int) -> None:
+    """With the mouse, by the grip; the others make room with a short animation."""
+    page.locator(".step-grip").nth(moved).hover()
+    page.mouse.down()
+    goal = page.locator(".step").nth(to).bounding_box()
+    for share in (0.9, 0.5, 0.1):
+        page.mouse.move(goal["x"] + 20, goal["y"] + goal["height"] * share, steps=6)
+        page.wait_for_timeout(180)
+    page.mouse.up()
+
+
+def test_a_process_is_built_by_click_drag_and_keyboard(place: Installation, page: Any) -> None:
+    for name in ("Alpha", "Beta", "Gamma"):
+        new_thread(place, name)
+    page.goto("/processes/new")
+    page.fill("#id_name", "Built by hand")
+    for count, name in enumerate(("Alpha", "Beta", "Gamma", "Alpha"), start=1):
+        page.click(f"[data-add='{name}']")
+        expect(page.locator("#steps .step[data-position]")).to_have_count(count)
+    assert (names(page), numbers(page)) == (["Alpha", "Beta", "Gamma", "Alpha"], ["1", "2", "3", "4"])
+
+    drag(page, 2, 0)
+    assert names(page) == ["Gamma", "Alpha", "Beta", "Alpha"]
+
+    # The keyboard: the last one up, and beside the one above it.
+    last = page.locator(".step").nth(3)
+    last.locator("summary").focus()
+    page.keyboard.press("Alt+ArrowUp")
+    assert names(page) == ["Gamma", "Alpha", "Alpha", "Beta"]
+    expect(page.locator("#announcer")).to_have_text("Alpha is now step 3 of 4.")
+    page.locator(".step").nth(2).locator("[data-beside]").focus()
+    page.keyboard.press("Enter")
+    assert numbers(page) == ["1", "2a", "2b", "3"]
+    first, second = (page.locator(".step").nth(at).bounding_box() for at in (1, 2))
+    assert first["y"] == second["y"]
+    assert first["x"] + first["width"] < second["x"]
+    page.locator(".step").nth(3).locator("summary").click()
+    page.locator(".step").nth(3).locator("select").select_option("continue")
+    page.locator(".step").nth(3).locator(".pair input").nth(0).fill("limit")
+    page.locator(".step").nth(3).locator(".pair input").nth(1).fill("10")
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_url(re.compile(r"/processes/\d+$"))
+    saved = api(place, "GET", page.url.rsplit("/processes/", 1)[1].join(("processes/", "")))
+    assert [step["stage"] for step in saved["steps"]] == [1, 2, 2, 3]
+    assert (saved["steps"][3]["on_failure"], saved["steps"][3]["parameters"]) == ("continue", {"limit": 10})
+
+
+def test_a_step_moves_through_a_stage_and_removing_keeps_the_rest_beside_each_other(place: Installation, page: Any) -> None:
+    ids = [new_thread(place, name) for name in ("One", "Two", "Three")]
+    stages = [{"thread": number, "stage": stage} for number, stage in zip(ids, (1, 1, 2), strict=True)]
+    made = api(place, "POST", "processes", name="Moving", steps=stages)
+    page.goto(f"/processes/{made['id']}")
+    assert numbers(page) == ["1a", "1b", "2"]
+    page.locator(".step").nth(2).get_by_label("Move up").click()
+    assert (names(page), numbers(page)) == (["One", "Three", "Two"], ["1a", "1b", "1c"])
+    page.locator(".step").nth(1).get_by_label("Move up").click()
+    assert (names(page), numbers(page)) == (["Three", "One", "Two"], ["1a", "1b", "1c"])
+    page.locator(".step").nth(0).get_by_label("Remove Three").click()
+    assert (names(page), numbers(page)) == (["One", "Two"], ["1a", "1b"])
+    page.locator(".step").nth(1).locator("[data-beside]").click()
+    assert numbers(page) == ["1", "2"]
+
+
+# Schedules
+
+
+def test_the_preview_follows_the_form_and_begins_in_the_browsers_zone(place: Installation, page: Any) -> None:
+    new_thread(place, "Scheduled one")
+    page.goto("/schedules/new")
+    page.get_by_text("At 07:00 every day (Asia/Tokyo)").wait_for()
+    page.fill("#id_cron", "61 * * * *")
+    page.locator("#preview .preview-fault").wait_for()
+    page.click("[data-cron='0 8-23 * * 1-5']")
+    page.get_by_text("Monday through Friday").wait_for()
+    page.click("label.choice-card:has-text('Interval')")
+    page.fill("#id_interval", "15")
+    page.select_option("#id_unit", "minutes")
+    expect(page.locator(".preview-words")).to_have_text("Every 15 minutes")
+    assert page.locator("#id_cron").is_hidden()
+    page.click("label.choice-card:has-text('Once')")
+    page.get_by_text("Once, on").wait_for()
+    page.select_option("#id_target", label="Scheduled one")
+    page.click("text=Create schedule")
+    page.wait_for_url("**/schedules/")
+    row = page.locator(".schedule-row", has_text="Scheduled one")
+    assert "in 59 min" in row.inner_text() or "in 58 min" in row.inner_text()
+    row.locator("input[role=switch]").click()
+    row.get_by_text("Disabled").wait_for()
+    row.get_by_label("Run Scheduled one now").click()
+    row.get_by_text("Queued").wait_for()
+
+
+# Everywhere
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_page_is_wider_than_the_screen_or_refused_by_the_policy(place: Installation, width: int, scheme: str) -> None:
+    thread = new_thread(place, f"A name so long that it has to be cut somewhere {width} {scheme}", "x = 1  # " + "long " * 60 + "\n")
+    process = api(place, "POST", "processes", name="P" * 90, steps=[{"thread": thread, "stage": 1}, {"thread": thread, "stage": 1}])["id"]
+    target = {"target_type": "process", "target": process}
+    schedule = api(place, "POST", "schedules", name="S" * 90, kind="cron", cron="0 7 * * *", **target)["id"]
+    addresses = [
+        *(f"/threads/{part}" for part in ("", thread, f"{thread}/versions/1", f"{thread}/delete")),
+        *(f"/processes/{part}" for part in ("", "new", process, f"{process}/delete")),
+        *(f"/schedules/{part}" for part in ("", "new", schedule, f"{schedule}/edit", f"{schedule}/delete")),
+    ]
+    options = {"viewport": {"width": width, "height": 844}, "color_scheme": scheme, "base_url": f"http://127.0.0.1:{place.port}"}
+    with browser.opened(**options) as page:
+        log_in(place, page)
+        faults = browser.faults_of(page)
+        for address in addresses:
+            page.goto(address)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+    assert faults == []
