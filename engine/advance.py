@@ -39,7 +39,7 @@ class Ended:
 
 
 def advance(run_ids: Collection[int]) -> int:
-    """Move these runs on; returns how many steps were started. One that makes trouble is set aside, the others go on."""
+    """Move these runs on; returns how many steps ended or were started. One that makes trouble is set aside, the others go on."""
     try:
         return _advance(run_ids)
     except Exception:
@@ -65,7 +65,7 @@ def _advance(run_ids: Collection[int]) -> int:
     for steps in steps_of.values():
         if steps[0].run.stop_requested_at is not None:
             stop_steps(steps)
-    return start_steps(begun)
+    return len(ends) + start_steps(begun)
 
 
 def _move(steps: list[StepRun], *, is_changed: bool) -> Sequence[StepRun]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from django.db import connections
 from django_q.cluster import Sentinel
 
+from core.kernel import die_with_parent
 from engine.broker import LOOK_SECONDS, beat_file
-from engine.host import kernel
 
 # A look goes through pusher, worker and monitor every few seconds. Missing for so long, one of them is dead or hangs on
 # a lock that a killed sibling held (django-q2 cannot free it): the pool is made anew.
@@ -52,7 +52,7 @@ def run_cluster() -> None:
     def in_child() -> None:
         # A headless pool would go on pulling tickets beside the next one.
         if os.getppid() == sentinel:
-            kernel.die_with_parent(sentinel)
+            die_with_parent(sentinel)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     os.register_at_fork(after_in_child=in_child)

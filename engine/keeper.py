@@ -30,6 +30,12 @@ class KeeperUnavailable(DomainError):
     """The host's keeper does not answer and none could be started."""
 
 
+def renew_keeper() -> None:
+    """At the platform's start: an idle keeper of an earlier start, and so perhaps of an earlier version, makes way for a new one."""
+    quit_keeper()
+    ensure_keeper()
+
+
 def ensure_keeper() -> None:
     """Returns when a keeper answers on this host. It belongs to nobody: it outlives whoever started it."""
     if _ask({"do": "ping"}) is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from django.db import connections
 from setproctitle import setproctitle
 
-from engine.host import kernel
+from core.kernel import die_with_parent
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ def _live(part: Part, parent: int) -> None:
     """In the child: never returns."""
     status = 1
     try:
-        kernel.die_with_parent(parent)
+        die_with_parent(parent)
         setproctitle(f"pyscheduler {part.name}")
         # A session of its own: Ctrl-C in the terminal is for the parent, who ends the parts in order.
         os.setsid()

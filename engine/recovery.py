@@ -1,6 +1,7 @@
 """What died without a word: looked for at start and every few seconds. The evidence is on disk and in /proc, never mere age."""
 
 import logging
+import os
 import time
 from datetime import timedelta
 
@@ -32,6 +33,17 @@ def look_after_runs() -> None:
     stuck |= set(between.values_list("id", flat=True))
     if stuck:
         advance(stuck)
+    forget_stale_ends()
+
+
+def forget_stale_ends() -> None:
+    """Take away links to ends of runs that are over: the end came after somebody else had given the run up."""
+    names = [entry.name for entry in os.scandir(layout.ended_folder())] if layout.ended_folder().exists() else []
+    runs = {int(name.partition(".")[0]) for name in names}
+    over = runs - set(Run.objects.filter(pk__in=runs, status__in=ALIVE).values_list("id", flat=True))
+    for name in names:
+        if int(name.partition(".")[0]) in over:
+            (layout.ended_folder() / name).unlink(missing_ok=True)
 
 
 def _look_at(step: StepRun) -> bool:

@@ -78,12 +78,11 @@ def _drain_once() -> bool:
     """One round; True when it did something, so that another may find more."""
     ended = ended_run_ids()
     moving = ended | ledger.stopping(settings.HOST_KEY)
-    if moving:
-        advance(moving)
+    moved = advance(moving) if moving else 0
     steps = ledger.claim(settings.HOST_KEY, settings.MAX_RUNS, isolation=level_in_force().name)
     if steps:
         start_steps(steps)
-    return bool(ended or steps)
+    return bool(moved or steps)
 
 
 def ended_run_ids() -> set[int]:

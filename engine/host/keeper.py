@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 
+from core.kernel import become_subreaper, hide_memory, renounce_privileges
 from engine.host import kernel, records
 from engine.host.supervisor import Supervisor
 
@@ -32,10 +33,10 @@ class Keeper:
     def run(self) -> None:
         if not self._lock():
             return
-        kernel.hide_memory()
-        kernel.become_subreaper()
+        hide_memory()
+        become_subreaper()
         # Inherited by all that comes after us: no script gains rights by a set-user-id program.
-        kernel.renounce_privileges()
+        renounce_privileges()
         self.boot_id = kernel.boot_id()
         self.server = self._listen()
         self.signals = self._catch_signals()

@@ -13,6 +13,7 @@ import signal
 import time
 from typing import Any
 
+from core.kernel import become_subreaper
 from engine.host import kernel, records
 from engine.host.launch import spawn
 from engine.host.pump import Pump
@@ -47,7 +48,7 @@ class Supervisor:
 
         `mark` is the open `supervisor.json`: written before the script starts, so who finds it empty knows it never did.
         """
-        kernel.become_subreaper()
+        become_subreaper()
         self.signals = self._catch_signals()
         pid = os.getpid()
         identity = {"pid": pid, "start_ticks": kernel.start_ticks(pid), "boot_id": boot_id, "started_at": self.started_at}

@@ -168,3 +168,14 @@ def _host() -> str:
     from django.conf import settings
 
     return str(settings.HOST_KEY)
+
+
+def test_an_end_that_comes_after_the_run_was_given_up_is_put_away(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    run = engine.started(make_run(make_thread("Late", "import time; print('up', flush=True); time.sleep(0.3)")))
+    Run.objects.filter(pk=run.pk).update(status=Status.LOST, reason="given up", finished_at=timezone.now())
+    link = layout.ended_folder() / records.ended_name(run.pk, 1, 1)
+    engine.until(lambda: os.path.lexists(link))
+    engine.look()
+    assert not os.path.lexists(link)
+    run.refresh_from_db()
+    assert run.reason == "given up"

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from core.kernel import hide_memory
 from engine.cluster import is_stuck, run_cluster
-from engine.host import kernel
-from engine.keeper import ensure_keeper
+from engine.keeper import renew_keeper
 from engine.parts import Part, Parts
 
 STOP_SECONDS = 8.0
@@ -17,9 +17,9 @@ class Command(BaseCommand):
     help = "Runs the workers that execute runs. SIGTERM ends them in order; scripts run on and are adopted at the next start."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        kernel.hide_memory()
+        hide_memory()
         os.environ.setdefault("MALLOC_ARENA_MAX", "1")
-        ensure_keeper()
+        renew_keeper()
         parts = Parts([Part("cluster", run_cluster, is_stuck)])
         parts.run()
         parts.stop(STOP_SECONDS)

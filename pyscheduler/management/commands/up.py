@@ -10,9 +10,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django_q.conf import Conf
 
+from core.kernel import hide_memory
 from engine.cluster import is_stuck, run_cluster
-from engine.host import kernel
-from engine.keeper import ensure_keeper
+from engine.keeper import renew_keeper
 from engine.parts import Part, Parts
 from engine.shutdown import stop_scripts
 from operations.bootstrap import prepare
@@ -43,7 +43,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
         self._configure(host, port, options["workers"])
-        kernel.hide_memory()
+        hide_memory()
         # Bound here and inherited: a port in use is told before anything starts, and while the web server is restarted
         # browsers wait in the socket's queue instead of being refused.
         try:
@@ -51,7 +51,7 @@ class Command(BaseCommand):
         except CannotListen as error:
             raise CommandError(str(error)) from None
         self._prepare(demo=not options["no_demo"])
-        ensure_keeper()
+        renew_keeper()
         warm_up()
         connections.close_all()
         gc.collect()

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from core.kernel import hide_memory
 from pyscheduler.web.server import CannotListen, bind, serve
 
 
@@ -18,6 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=settings.PORT, help="port, 0 for a free one (default: PYSCHED_PORT)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        hide_memory()
         try:
             listener = bind(options["host"], options["port"])
         except CannotListen as error:

@@ -1,0 +1,41 @@
+"""prctl(2): what a process may ask of the kernel for itself. Linux; standard library alone, for the keeper uses it too."""
+
+import _ctypes
+import os
+import signal
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+
+# The bare C module: importing all of ctypes costs more memory than the rest of the keeper.
+_this_program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+_prctl = _ctypes.dlsym(_this_program, "prctl")
+
+
+def _call(option: int, value: int) -> None:
+    if _ctypes.call_function(_prctl, (option, value, 0, 0, 0)) != 0:
+        raise OSError(f"prctl({option}, {value}) was refused")
+
+
+def become_subreaper() -> None:
+    """Descendants that lose their parent become our children, so none escapes by forking twice."""
+    _call(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(parent: int) -> None:
+    """SIGKILL for us when the parent dies; also when it died before this call."""
+    _call(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def renounce_privileges() -> None:
+    """No set-user-id program gives this process or its children more rights than it has."""
+    _call(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def hide_memory() -> None:
+    """Other processes of the same user can no longer read our environment and memory or attach to us."""
+    _call(_PR_SET_DUMPABLE, 0)
