@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from accounts.access import fetch
 from history import files, logs
@@ -15,7 +15,7 @@ from history.models import Run
 SANDBOX = "sandbox; default-src 'none'"
 
 
-@require_GET
+@require_safe
 def download_log(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The log as far as it goes by now."""
     run = fetch(Run.objects.all(), request.user, pk=pk)
@@ -25,14 +25,14 @@ def download_log(request: HttpRequest, pk: int) -> HttpResponseBase:
     return response
 
 
-@require_GET
+@require_safe
 def download_files(request: HttpRequest, pk: int) -> HttpResponseBase:
     """All files and the log as one zip, made while it is sent."""
     run = fetch(Run.objects.all(), request.user, pk=pk)
     return _streamed(files.zip_all(run), "application/zip", f"{run.safe_name}-{run.number}.zip")
 
 
-@require_GET
+@require_safe
 def download_file(request: HttpRequest, pk: int, path: str) -> HttpResponseBase:
     run = fetch(Run.objects.all(), request.user, pk=pk)
     found = files.open_artifact(run, path)

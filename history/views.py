@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import fetch, may, person
 from accounts.models import User
@@ -27,7 +27,7 @@ MAX_FILES_SHOWN = 200
 NARROW = frozenset({"thread", "process", "schedule"})
 
 
-@require_GET
+@require_safe
 def list_runs(request: HttpRequest) -> HttpResponse:
     """All runs one may see, newest first, narrowed by the address."""
     form = FilterForm(request.GET, teams=teams_of(request.user))
@@ -60,7 +60,7 @@ def _narrowed_to(request: HttpRequest, form: FilterForm) -> list[tuple[str, str,
     return found
 
 
-@require_GET
+@require_safe
 def show_run(request: HttpRequest, pk: int) -> HttpResponse:
     run = fetch(Run.objects.select_related("team", "user", "thread", "process"), request.user, pk=pk)
     template = "history/run_live.html" if is_partial(request) else "history/run.html"

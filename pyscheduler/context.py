@@ -6,10 +6,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from accounts.models import User
 from accounts.querysets import teams_of
-from history.models import Run
-from history.status import ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +49,6 @@ class Shell:
     def many_teams(self) -> bool:
         """Whether a list must say whose things it shows."""
         return len(self.teams) > 1
-
-    @property
-    def active_runs(self) -> int:
-        user = self.request.user
-        return Run.objects.visible_to(user).filter(status__in=ACTIVE).count() if isinstance(user, User) else 0
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

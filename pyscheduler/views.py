@@ -4,7 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from accounts.access import person, teams_where
 from accounts.models import User
@@ -19,7 +19,7 @@ from schedules.status import clock_status
 from threads.models import Thread
 
 
-@require_GET
+@require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
     """What runs, what ran, what comes next; for a new team, how to begin."""
     user = person(request)

@@ -126,3 +126,8 @@ def test_a_refusal_reaches_htmx_as_a_sentence(as_user: Callable[[Any], Client], 
     assert answer.status_code == 403
     assert "<html" not in answer.content.decode()
     assert "That takes the role Runner" in answer.content.decode()
+
+
+@pytest.mark.parametrize("address", ["/", "/history/"])
+def test_a_page_answers_head_as_monitors_ask(as_user: Callable[[Any], Client], people: People, address: str) -> None:
+    assert as_user(people.viewer).head(address).status_code == 200
