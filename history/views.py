@@ -71,13 +71,16 @@ def show_run(request: HttpRequest, pk: int) -> HttpResponse:
 def _shown(run: Run) -> dict[str, Any]:
     # The run was read before its steps: what is shown as ended is ended in all its parts.
     steps = list(run.steps.select_related("thread").order_by("stage", "position"))
+    done = sum(step.state.is_final for step in steps)
     files = list(run.artifacts.all()[: MAX_FILES_SHOWN + 1])
     return {
         "run": run,
         "steps": steps,
         "stages": [(stage, list(group)) for stage, group in groupby(steps, key=lambda step: step.stage)],
         "running": [step for step in steps if step.state == Status.RUNNING],
-        "done": sum(step.state.is_final for step in steps),
+        "done": done,
+        # Of a process that tells nothing, the steps that ended are known.
+        "progress": run.progress if run.progress is not None or not done else done / len(steps),
         "files": files[:MAX_FILES_SHOWN],
         "more_files": run.artifacts.count() - MAX_FILES_SHOWN if len(files) > MAX_FILES_SHOWN else 0,
         "versions": _versions(steps),

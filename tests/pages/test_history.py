@@ -199,6 +199,19 @@ def test_a_running_run_shows_its_progress_and_ticks(as_user: AsUser, people: Peo
     assert f'data-live-topics="run:{run.pk},log:{run.pk}"' in page
 
 
+def test_progress_that_nobody_tells_is_counted_in_steps(
+    as_user: AsUser, people: People, make_run: Make, make_thread: Make, make_process: Make
+) -> None:
+    run = begin(make_run(make_process(threads=[make_thread(), make_thread("Next")])))
+    address = reverse("history:run", args=[run.pk])
+    client = as_user(people.viewer)
+    assert re.search(r'<progress [^>]*Progress of the run"></progress>', client.get(address).content.decode())
+    StepRun.objects.filter(run=run, stage=1).update(status=Status.SUCCESS, finished_at=timezone.now())
+    page = client.get(address).content.decode()
+    assert 'Progress of the run" value="0.5"' in page
+    assert "1 of 2 steps" in page
+
+
 def test_the_live_answer_has_all_parts_that_change(as_user: AsUser, people: People, make_run: Make) -> None:
     run = begin(make_run())
     page = as_user(people.runner).get(reverse("history:run", args=[run.pk]), headers=PARTIAL).content.decode()
