@@ -49,12 +49,15 @@ class Platform:
         )
         log.close()
 
+    def logs(self) -> str:
+        return "\n".join(f"{path.name}: {path.read_text()}" for path in self.folder.glob("*.log"))
+
     def wait_until_it_answers(self) -> None:
         until = time.monotonic() + 30
         while True:
             with contextlib.suppress(URLError, ConnectionError), urlopen(f"{self.url}/api/v1/health", timeout=5):
                 return
-            assert time.monotonic() < until, [path.read_text() for path in self.folder.glob("*.log")]
+            assert time.monotonic() < until, self.logs()
             time.sleep(0.1)
 
     def close(self) -> None:
@@ -102,7 +105,7 @@ def test_it_sees_a_run_through_on_an_installation_in_one_command(platform, left)
     platform.wait_until_it_answers()
     before = left()
     done = platform.manage("verify")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr + platform.logs()
     for seen in ("ended as success", "run.log holds", "proof.txt holds", "The log over the API holds", "Removed what was made"):
         assert seen in done.stdout
     assert before == left() == "[0, 0, 0, 0, 0, 1] []"
@@ -115,7 +118,7 @@ def test_it_sees_a_run_through_with_the_parts_as_services_of_their_own(platform)
         platform.start(part)
     platform.wait_until_it_answers()
     done = platform.manage("verify")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr + platform.logs()
 
 
 def test_it_says_what_is_missing_and_removes_what_it_made(platform, left):
