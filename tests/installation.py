@@ -54,17 +54,17 @@ class Installation:
     def _manage(self, *arguments: str) -> None:
         subprocess.run([sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.env, check=True)
 
-    def start_web(self, prelude: str | None = None) -> None:
-        """Again, after it has ended; running another `prelude` if one is given."""
+    def start_web(self, prelude: str | None = None, port: int = 0) -> None:
+        """Again, after it has ended; running another `prelude` and on a certain port if they are given."""
         self._close_pipes(self.web)
-        self.web = self._started(self.prelude if prelude is None else prelude)
+        self.web = self._started(self.prelude if prelude is None else prelude, port)
 
-    def _started(self, prelude: str) -> "subprocess.Popen[bytes]":
+    def _started(self, prelude: str, port: int = 0) -> "subprocess.Popen[bytes]":
         """In a child that runs `prelude` first; returns when it answers."""
         code = (
             f"{WEB}{prelude}\n"
             "from pyscheduler.web.server import bind, serve\n"
-            "listener = bind('127.0.0.1', 0)\n"
+            f"listener = bind('127.0.0.1', {port})\n"
             "serve(listener, lambda: print(listener.getsockname()[1], flush=True))\n"
         )
         web = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

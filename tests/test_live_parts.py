@@ -36,9 +36,10 @@ async def followed(run_id: int, act: Callable[[], None], seconds: float) -> foll
         act()
         async with asyncio.timeout(seconds):
             await woken.wait()
-        return follower
     except TimeoutError:
         return None
+    else:
+        return follower
     finally:
         followers.unfollow(follower, wake)
         followers.close()

@@ -326,6 +326,8 @@ class PsLog extends HTMLElement {
     this.following = true;
     this.jump.hidden = true;
     this.view.scrollTop = this.view.scrollHeight;
+    // Blocks that come into sight get their true height only now.
+    requestAnimationFrame(() => { if (this.following) this.view.scrollTop = this.view.scrollHeight; });
   }
 
   key(event) {
