@@ -42,8 +42,8 @@ def _faults(value: Any, path: str) -> Iterator[tuple[str, str]]:
             yield place, fault
         elif isinstance(item, dict):
             for name, inner in item.items():
-                if text_fault(name):
-                    yield place, f"A name in it cannot be kept: {text_fault(name)}"
+                if not isinstance(name, str) or text_fault(name):
+                    yield place, "A name in it is no text that can be kept."
                 waiting.append((inner, f"{place}.{name}" if place else name, depth + 1))
         elif isinstance(item, list):
             waiting.extend((inner, f"{place}.{position}" if place else str(position), depth + 1) for position, inner in enumerate(item))
@@ -58,6 +58,8 @@ def _fault_of(item: Any, depth: int) -> str | None:
         return "This number is too large, or is none."
     if isinstance(item, int) and abs(item) >= 10**MAX_DIGITS:
         return f"This number has more than {MAX_DIGITS} digits."
+    if item is not None and not isinstance(item, (bool, int, float, str, list, dict)):
+        return f"It is text, a number, a flag or a list, not {type(item).__name__}."
     return None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from accounts.models import Team
 from core.errors import InvalidInput
 from core.names import clean_name
+from core.plain import check_parameters
 from history.services import MAX_PRIORITY
 from processes.models import Process
 from schedules.cron import parse
@@ -16,8 +17,6 @@ from schedules.zones import instant_of, zone_of
 from threads.models import Thread
 
 TIMING_FIELDS = ("kind", "cron", "interval_seconds", "run_at", "timezone")
-MAX_DEPTH = 20
-MAX_PARAMETER_CHARACTERS = 100_000
 _FARTHEST = timedelta(days=100 * 366)
 
 
@@ -129,32 +128,4 @@ def checked_priority(value: Any) -> int:
 
 
 def checked_parameters(value: Any) -> dict[str, Any]:
-    """Names with values that both databases can keep as JSON."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise InvalidInput.of("parameters", "Parameters are names with values.")
-    if _size_of(value) > MAX_PARAMETER_CHARACTERS:
-        raise InvalidInput.of("parameters", f"The parameters have more than {MAX_PARAMETER_CHARACTERS:,} characters.")
-    return value
-
-
-def _size_of(value: Any, depth: int = 0) -> int:
-    """Characters of a JSON value; InvalidInput for what is none."""
-    if depth > MAX_DEPTH:
-        raise InvalidInput.of("parameters", f"The parameters are nested more than {MAX_DEPTH} deep.")
-    if isinstance(value, dict):
-        if any(not isinstance(name, str) for name in value):
-            raise InvalidInput.of("parameters", "The names of parameters are text.")
-        return sum(_size_of(name) + _size_of(inner, depth + 1) for name, inner in value.items())
-    if isinstance(value, list):
-        return 2 + sum(_size_of(inner, depth + 1) for inner in value)
-    if isinstance(value, str):
-        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-            raise InvalidInput.of("parameters", "A parameter has a character in it that cannot be kept (NUL or half of a pair).")
-        return len(value) + 2
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        raise InvalidInput.of("parameters", "NaN and infinity are no values for a parameter.")
-    if value is None or isinstance(value, (bool, int, float)):
-        return 8 if not isinstance(value, int) or abs(value) < 10**15 else 400
-    raise InvalidInput.of("parameters", f"A parameter is text, a number, a flag or a list, not {type(value).__name__}.")
+    return {} if value is None else check_parameters(value)
