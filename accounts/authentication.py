@@ -58,8 +58,6 @@ class BrowserSession(SessionAuthentication):
 class MayUseApi(BasePermission):
     """Whoever is logged in; what they may do is asked object by object."""
 
-    message = "Log in, or send a key as `Authorization: Bearer KEY`."
-
     def has_permission(self, request: Request, view: "APIView") -> bool:
         return isinstance(request.user, User) and request.user.is_active
 

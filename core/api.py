@@ -22,12 +22,14 @@ logger = logging.getLogger(__name__)
 CODES = {400: "invalid", 401: "not_authenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
          406: "not_acceptable", 409: "conflict", 413: "too_large", 415: "unsupported_type", 429: "throttled"}  # fmt: skip
 
+LOG_IN = "Log in, or send a key as `Authorization: Bearer KEY`."
+
 
 def error_body(code: str, message: str, fields: dict[str, list[str]] | None = None) -> dict[str, Any]:
     return {"error": {"code": code, "message": message, "fields": fields or {}}}
 
 
-def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
+def answer_error(error: Exception, context: dict[str, Any]) -> Response:
     """Every refusal as `{"error": {code, message, fields}}` with the fitting status."""
     if isinstance(error, DomainError):
         return Response(error_body(error.code, error.message, error.fields), status=error.status)
@@ -35,29 +37,30 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
-    elif isinstance(error, SuspiciousOperation):
-        return _refused_by_django(error)
-    elif isinstance(error, IntegrityError):
-        # What was checked has changed until it was written: somebody else was at it in the same moment.
-        logger.warning("A change did not fit the database any more.", exc_info=error)
-        return Response(error_body("conflict", "Somebody changed the same thing at the same moment; look again and retry."), status=409)
     if not isinstance(error, exceptions.APIException):
-        logger.error("A call of the API failed.", exc_info=error)
-        return Response(error_body("server_error", "The platform failed at this; the operator finds it in the log."), status=500)
+        return _answer_foreign(error)
     headers = {}
     if wait := getattr(error, "wait", None):
         headers["Retry-After"] = str(int(wait) + 1)
     if header := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = header
     fields = _by_field(error.detail) if isinstance(error, exceptions.ValidationError) else {}
-    message = _first_message(fields) if fields else str(error.detail)
+    message = LOG_IN if isinstance(error, exceptions.NotAuthenticated) else _first_message(fields) if fields else str(error.detail)
     return Response(error_body(CODES.get(error.status_code, "error"), message, fields), status=error.status_code, headers=headers)
 
 
-def _refused_by_django(error: SuspiciousOperation) -> Response:
+def _answer_foreign(error: Exception) -> Response:
+    """What neither the domain nor the API's framework raised."""
     if isinstance(error, RequestDataTooBig):
         return Response(error_body("too_large", "What was sent is too large."), status=413)
-    return Response(error_body("invalid", str(error) or "The request cannot be read."), status=400)
+    if isinstance(error, SuspiciousOperation):
+        return Response(error_body("invalid", str(error) or "The request cannot be read."), status=400)
+    if isinstance(error, IntegrityError):
+        # What was checked has changed until it was written: somebody else was at it in the same moment.
+        logger.warning("A change did not fit the database any more.", exc_info=error)
+        return Response(error_body("conflict", "Somebody changed the same thing at the same moment; look again and retry."), status=409)
+    logger.error("A call of the API failed.", exc_info=error)
+    return Response(error_body("server_error", "The platform failed at this; the operator finds it in the log."), status=500)
 
 
 def _by_field(detail: Any, prefix: str = "") -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """From OpenAPI to what a page shows: sections of calls, each with its fields as flat rows."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,23 @@ TITLES = {
 }
 
 
+# What people come for first; the rest follows in the schema's order.
+FIRST = ("Threads", "Processes", "Schedules", "Runs", "Folders")
+# The schema's generator writes each choice as a line of a list; the type says them already.
+_CHOICES = re.compile(r"^\* `.*` - .*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece of a text: words, or what stood between backticks."""
+
+    text: str
+    is_code: bool
+
+
+Words = list[Span]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One field: `steps.thread` for a field of each step."""
@@ -25,7 +43,7 @@ class Row:
     name: str
     type: str
     required: bool
-    help: str
+    help: Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +67,7 @@ class Call:
     method: str
     path: str
     summary: str
-    description: str
+    description: Words
     is_open: bool
     parameters: list[Row]
     bodies: list[Body]
@@ -72,7 +90,12 @@ def sections_of(schema: dict[str, Any]) -> list[Section]:
         title = TITLES.get(word, word.capitalize())
         section = sections.setdefault(title, Section(id=title.lower().replace(" ", "-"), title=title))
         section.calls.extend(_call(schema, path, method, methods[method]) for method in METHODS if method in methods)
-    return list(sections.values())
+    return sorted(sections.values(), key=lambda section: FIRST.index(section.title) if section.title in FIRST else len(FIRST))
+
+
+def _words(text: str) -> Words:
+    pieces = _CHOICES.sub("", text).strip().split("`")
+    return [Span(piece, bool(number % 2)) for number, piece in enumerate(pieces) if piece]
 
 
 def _call(schema: dict[str, Any], path: str, method: str, described: dict[str, Any]) -> Call:
@@ -82,7 +105,7 @@ def _call(schema: dict[str, Any], path: str, method: str, described: dict[str, A
         method=method.upper(),
         path=path,
         summary=described.get("summary", ""),
-        description=described.get("description", ""),
+        description=_words(described.get("description", "")),
         is_open={} in described.get("security", [{}]),
         parameters=[_parameter(schema, parameter) for parameter in described.get("parameters", [])],
         bodies=_bodies(schema, described.get("requestBody", {}).get("content", {})),
@@ -95,7 +118,7 @@ def _parameter(schema: dict[str, Any], parameter: dict[str, Any]) -> Row:
     shape = parameter.get("schema", {})
     words = parameter.get("description") or shape.get("description", "")
     name = f"{{{parameter['name']}}}" if parameter["in"] == "path" else parameter["name"]
-    return Row(name, _type(schema, shape), bool(parameter.get("required")), words)
+    return Row(name, _type(schema, shape), bool(parameter.get("required")), _words(words))
 
 
 def _bodies(schema: dict[str, Any], content: dict[str, Any]) -> list[Body]:
@@ -112,7 +135,7 @@ def _rows(schema: dict[str, Any], shape: dict[str, Any], prefix: str = "", depth
     required = set(shape.get("required", []))
     for name, inner in shape.get("properties", {}).items():
         whole = _resolved(schema, inner)
-        yield Row(prefix + name, _type(schema, inner), name in required, whole.get("description", ""))
+        yield Row(prefix + name, _type(schema, inner), name in required, _words(whole.get("description", "")))
         below = _resolved(schema, whole["items"]) if "items" in whole else whole
         if depth < MAX_NESTING and "properties" in below:
             yield from _rows(schema, below, f"{prefix}{name}.", depth + 1)

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -59,6 +60,11 @@ class NewThreadBody(ThreadBody):
     source = Text(required=False, allow_blank=True, help_text="Python; without it the thread is a draft that cannot run yet.")
 
 
+@extend_schema_field(OpenApiTypes.BINARY)
+class SentFile(serializers.FileField):
+    """A file of a form."""
+
+
 class ThreadUpload(ThreadBody):
     """The same as files of a form."""
 
@@ -66,13 +72,9 @@ class ThreadUpload(ThreadBody):
 
     name = Text(required=False, help_text="The script's file name when left out.")
     source = Text(required=False, allow_blank=True)
-    script = serializers.FileField(required=False, allow_empty_file=True, help_text="The `.py` file.")
-    input_file = serializers.FileField(
-        required=False, allow_empty_file=True, help_text="A `.csv` file that the script finds at `PYSCHED_INPUT`."
-    )
-    files = serializers.ListField(
-        child=serializers.FileField(allow_empty_file=True), required=False, help_text="Further files beside the script."
-    )
+    script = SentFile(required=False, allow_empty_file=True, help_text="The `.py` file.")
+    input_file = SentFile(required=False, allow_empty_file=True, help_text="A `.csv` file that the script finds at `PYSCHED_INPUT`.")
+    files = serializers.ListField(child=SentFile(allow_empty_file=True), required=False, help_text="Further files beside the script.")
     remove = serializers.ListField(child=Text(max_length=150), required=False, help_text="Names of files to take away; for changes alone.")
 
 
