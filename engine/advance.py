@@ -23,7 +23,7 @@ from history import ledger
 from history.ledger import FoundFile, RunEnd, StepEnd
 from history.models import Run, StepRun
 from history.services import run_event
-from history.status import ALIVE
+from history.status import ALIVE, Status
 
 logger = logging.getLogger(__name__)
 TAIL_BYTES = 8192
@@ -72,13 +72,17 @@ def _move(steps: list[StepRun], *, is_changed: bool) -> Sequence[StepRun]:
     """Write down what comes next for the run of these steps; returns those that are to be started."""
     run = steps[0].run
     match decide(run, steps):
-        case Begin(following) if ledger.begin_steps(run, following, isolation=level_in_force().name):
+        case Begin(following) if ledger.begin_steps(run, following, progress=_share_done(steps), isolation=level_in_force().name):
             return following
         case Finish(status, reason, exit_code):
             ledger.finish_run(run, steps, RunEnd(status, reason, exit_code, _log_bytes(run)))
         case _ if is_changed:
             publish_all([run_event(run)])
     return ()
+
+
+def _share_done(steps: list[StepRun]) -> float:
+    return sum(Status(step.status).is_final for step in steps) / len(steps)
 
 
 def _end_of(step: StepRun) -> Ended | None:

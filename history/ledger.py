@@ -109,7 +109,7 @@ def claim(host_key: str, most: int, *, isolation: str) -> list[StepRun]:
     return sorted(steps, key=lambda step: (-step.run.priority, step.run_id, step.position))
 
 
-def begin_steps(run: Run, steps: Sequence[StepRun], *, isolation: str) -> bool:
+def begin_steps(run: Run, steps: Sequence[StepRun], *, progress: float, isolation: str) -> bool:
     """Mark the steps of a stage as running, before they are started: a crash in between is mended by asking again.
 
     False when somebody else began them: it is his to start them.
@@ -120,13 +120,10 @@ def begin_steps(run: Run, steps: Sequence[StepRun], *, isolation: str) -> bool:
         return False
     for step in steps:
         step.status, step.started_at = Status.RUNNING, now
+    if update_row(Run, run.pk, {"progress": progress}, where=_IS_ALIVE):
+        run.progress = progress
     publish_all([run_event(run)])
     return True
-
-
-def set_output_dir(run: Run, output_dir: str) -> None:
-    Run.objects.filter(pk=run.pk).update(output_dir=output_dir)
-    run.output_dir = output_dir
 
 
 def end_step(step: StepRun, end: StepEnd, files: Iterable[FoundFile] = ()) -> bool:

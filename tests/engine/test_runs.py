@@ -76,6 +76,7 @@ def test_steps_share_the_directory_and_run_in_order(engine: Engine, make_thread:
     assert log_of(run).decode().splitlines() == [
         "--- Step 1: Write, version 1 ---", "wrote", "--- Step 2: Read, version 1 ---", "x",
     ]  # fmt: skip
+    assert run.progress == 1
     first_step, second_step = run.steps.all()
     assert first_step.finished_at <= second_step.started_at
 
@@ -258,3 +259,13 @@ def test_signals_of_the_terminal_do_not_reach_a_supervisor(engine: Engine, make_
         os.kill(supervisor_pid(run), number)
     engine.finish(run)
     assert run.status == Status.SUCCESS
+
+
+def test_a_process_shows_how_many_of_its_steps_are_done(engine: Engine, make_thread: Make, make_process: Make, make_run: Make) -> None:
+    first = make_thread("First", "print('first')")
+    second = make_thread("Second", "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\n")
+    run = make_run(make_process(threads=[first, second]))
+    engine.until(lambda: Run.objects.get(pk=run.pk).progress == 0.5)
+    run.refresh_from_db()
+    (directory_of(run) / "go").touch()
+    assert engine.finish(run).progress == 1
