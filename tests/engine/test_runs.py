@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core import layout
-from history.models import Artifact
+from history.models import Artifact, Run
 from history.services import request_stop
 from history.status import Status
 from processes.models import OnFailure
