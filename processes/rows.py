@@ -33,7 +33,8 @@ class StepRow:
     @property
     def is_tuned(self) -> bool:
         """Has something set that differs from a step as it is added."""
-        return bool(self.timeout or self.pairs or self.faults or self.on_failure != OnFailure.STOP)
+        typed = any(name.strip() or value.strip() for name, value in self.pairs)
+        return bool(self.timeout or typed or self.faults or self.on_failure != OnFailure.STOP)
 
 
 def new_row(thread: Thread) -> StepRow:

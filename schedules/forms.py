@@ -11,9 +11,11 @@ from accounts.access import fetch, teams_where
 from accounts.models import User
 from accounts.roles import Role
 from core.errors import DomainError, InvalidInput
+from core.forms import put_faults
 from core.parameters import from_rows, to_rows
 from processes.models import Process
 from schedules.models import Schedule, ScheduleKind
+from schedules.preview import preview
 from schedules.zones import instant_of, zone_names, zone_of
 from threads.models import Thread
 
@@ -100,6 +102,17 @@ class ScheduleForm(forms.Form):
             "parameters": from_rows([name for name, _ in self.pairs], [value for _, value in self.pairs]),
             **timing_of(self.cleaned_data),
         }
+
+    def clean(self) -> dict[str, Any]:
+        """Where another field is wrong, the timing is looked at all the same: all faults are told at once."""
+        kept = self.schedule is not None and "run_at" not in self.changed_data
+        if self.errors and not kept:
+            try:
+                preview(**timing_of(self.as_it_stands()), count=1)
+            except InvalidInput as error:
+                told = shown_at_fields(error).fields
+                put_faults(self, InvalidInput(error.message, fields={name: said for name, said in told.items() if name not in self.errors}))
+        return self.cleaned_data
 
     def as_it_stands(self) -> dict[str, str]:
         """What the fields show now, good or not; of a form that nobody has sent yet, what it begins with."""

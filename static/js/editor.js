@@ -226,11 +226,10 @@ class Keeper {
     let response, answer;
     try {
       response = await fetch(address, { method: "POST", body, headers: { Accept: "application/json" }, keepalive: this.editor.text.length < 50_000 });
+      if (!response.headers.get("Content-Type")?.includes("json")) { await this.renew(); return; }
       answer = await response.json();
     } catch {
-      this.dirty = true;
-      this.say("Not kept: the server cannot be reached. Trying again…", "bad");
-      this.timer = setTimeout(() => this.keep(), 4000);
+      this.later("Not kept: the server cannot be reached. Trying again…");
       return;
     }
     if (!response.ok) { this.failed(answer); return; }
@@ -238,6 +237,22 @@ class Keeper {
     this.show(answer.fault);
     done(answer);
     if (this.dirty) this.touched();
+  }
+
+  later(words) {
+    this.dirty = true;
+    this.say(words, "bad");
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.keep(), 4000);
+  }
+
+  // No JSON: logged out meanwhile, or logged in anew, which makes the page's token stale. The text stays either way.
+  async renew() {
+    const response = await fetch(location.href);
+    if (response.redirected) { this.later("Not kept: you are logged out. Log in in another tab; your text stays here."); return; }
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("#editor-form [name=csrfmiddlewaretoken]");
+    if (fresh) this.form.elements.csrfmiddlewaretoken.value = fresh.value;
+    this.later("Not kept yet. Trying again…");
   }
 
   failed(answer) {

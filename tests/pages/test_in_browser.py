@@ -301,3 +301,51 @@ def test_no_page_is_wider_than_the_screen_or_refused_by_the_policy(place: Instal
             page.goto(address)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, address
     assert faults == []
+
+
+def test_who_was_logged_out_while_typing_loses_nothing(place: Installation, page: Any) -> None:
+    page.goto(f"/threads/{new_thread(place, 'Logged out')}")
+    page.context.clear_cookies()
+    page.fill("#source", "precious = 1\n")
+    page.get_by_text("you are logged out").wait_for()
+    log_in(place, page)
+    page.get_by_text("Draft kept").wait_for()
+    page.reload()
+    assert page.locator("#source").input_value() == "precious = 1\n"
+
+
+def test_a_long_script_scrolls_with_its_line_numbers(place: Installation, page: Any) -> None:
+    page.goto(f"/threads/{new_thread(place, 'Long', ''.join(f'line_{n} = {n}' + chr(10) for n in range(400)))}")
+    page.focus("#source")
+    page.keyboard.press("Control+End")
+    page.wait_for_timeout(300)
+    shown = page.evaluate("[...document.querySelectorAll('#source, .editor-gutter, .editor-paint')].map(part => part.scrollTop)")
+    assert min(shown) == max(shown) > 5000
+    card = page.locator(".editor-card").bounding_box()
+    assert page.locator("ps-editor").bounding_box()["height"] < 800
+    assert page.locator("#source").bounding_box()["height"] < card["height"]
+
+
+def test_lists_and_pages_follow_a_run_without_a_reload(place: Installation, page: Any) -> None:
+    thread = new_thread(place, "Watched")
+    process = api(place, "POST", "processes", name="Watched process", steps=[{"thread": thread, "stage": 1}])["id"]
+    schedule = {"name": "Watched schedule", "kind": "manual", "target_type": "process", "target": process}
+    schedule_id = api(place, "POST", "schedules", **schedule)["id"]
+    watched = {
+        "/threads/": ("#results .row:has-text('Watched')", f"threads/{thread}/run"),
+        f"/threads/{thread}": ("#thread-runs", f"threads/{thread}/run"),
+        "/processes/": ("#results .row:has-text('Watched process')", f"processes/{process}/run"),
+        f"/processes/{process}": ("#process-runs", f"processes/{process}/run"),
+        "/schedules/": (f"#schedule-{schedule_id}", f"schedules/{schedule_id}/run"),
+        f"/schedules/{schedule_id}": ("#record", f"schedules/{schedule_id}/run"),
+    }
+    for address, (region, start) in watched.items():
+        page.goto(address)
+        expect(page.locator("body")).to_have_attribute("data-live-topics", re.compile("run"))
+        page.wait_for_timeout(500)
+        run = api(place, "POST", start)
+        expect(page.locator(region)).to_contain_text("Queued")
+        place.tell("start_run", run_id=run["id"])
+        expect(page.locator(region)).to_contain_text("Running")
+        place.tell("end_run", run_id=run["id"], status="failed")
+        expect(page.locator(region)).to_contain_text("Failed")

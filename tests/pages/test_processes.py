@@ -283,3 +283,15 @@ def test_a_viewer_sees_the_steps_but_nothing_to_change_them(people: People, as_u
         assert control not in page
     assert as_user(people.viewer).get(NEW).status_code == 403
     assert as_user(people.viewer).get(reverse("processes:step", args=[process.steps.get().thread_id])).status_code == 403
+
+
+def test_odd_characters_break_nothing(people: People, as_user: AsUser, make_thread: Make) -> None:
+    thread, client = make_thread(), as_user(people.editor)
+    for odd in ('"><script>', "a\0b", "", "'" * 300):
+        response = client.post(NEW, sent(step(thread, odd, timeout=odd or "x"), name="x\0" if odd else "fine"))
+        assert response.status_code == 422
+        assert "<script>" not in response.content.decode().partition('id="steps"')[2].partition("</ol>")[0]
+    for address in (f"/processes/{10**30}", f"/processes/step/{10**30}", f"/processes/new?thread={10**17}"):
+        assert client.get(address).status_code == 404
+    assert client.get(NEW, {"team": "a\0b"}).status_code == 200
+    assert not Process.objects.exists()

@@ -403,3 +403,12 @@ def test_a_viewer_sees_schedules_but_no_means_to_change_them(people: People, as_
             assert f'action="{reverse("schedules:list")}{schedule.pk}{control}"' not in page
             assert control == "/run" or control not in page
     assert client.get(NEW).status_code == 403
+
+
+def test_all_faults_are_told_at_once(people: People, as_user: AsUser) -> None:
+    text = as_user(people.editor).post(NEW, form(cron="61 * * * *", timezone="Mars/Olympus", priority="high")).content.decode()
+    for field in ("target", "timezone", "priority"):
+        assert f'id="id_{field}_error"' in text
+    text = as_user(people.editor).post(NEW, form(cron="61 * * * *")).content.decode()
+    assert 'id="id_target_error"' in text
+    assert "61" in text.partition('id="id_cron_error"')[2].partition("</ul>")[0]

@@ -390,10 +390,11 @@ def test_a_thread_in_use_is_not_deleted_and_the_page_names_the_process(
     thread = make_thread()
     make_process("Nightly", threads=[thread])
     client, url = as_user(people.editor), reverse("threads:delete", args=[thread.pk])
-    assert "is used by Nightly" in client.get(url).content.decode()
+    process = Process.objects.get()
+    assert f'is used by <a href="{reverse("processes:builder", args=[process.pk])}">Nightly</a>' in client.get(url).content.decode()
     refused = client.post(url)
-    assert (refused.status_code, "is used by Nightly" in refused.content.decode()) == (409, True)
-    assert Process.objects.get().steps.get().thread == thread
+    assert (refused.status_code, "Nightly</a>" in refused.content.decode()) == (409, True)
+    assert process.steps.get().thread == thread
 
 
 # The list
@@ -523,3 +524,27 @@ def test_who_is_in_several_teams_says_for_which(people: People, as_user: AsUser)
     assert "Say for which team" in client.post(reverse("threads:create"), {"new-name": "X"}, headers=PARTIAL).content.decode()
     client.post(reverse("threads:create"), {"new-name": "X", "new-team": people.other_team.slug})
     assert Thread.objects.get().team == people.other_team
+
+
+HUGE = 10**30
+
+
+@pytest.mark.parametrize(
+    "path", ["{huge}", "{pk}/versions/{huge}", "{pk}/versions/1/files/a%00b", "{pk}/versions/1/files/..%2Fx", "{pk}/versions/0"]
+)
+def test_addresses_of_nothing_are_answered_as_such(people: People, as_user: AsUser, make_thread: Make, path: str) -> None:
+    address = "/threads/" + path.format(pk=make_thread().pk, huge=HUGE)
+    assert as_user(people.editor).get(address).status_code == 404
+
+
+def test_odd_characters_break_nothing(people: People, as_user: AsUser, make_thread: Make) -> None:
+    thread = make_thread()
+    client = as_user(people.editor)
+    assert send(client, thread, "save", source="x = 1\n", message="a\0b").json()["version"] == 2
+    assert send(client, thread, source="x = '\ud800'\n".encode("utf-8", "surrogatepass").decode("utf-8", "replace")).status_code == 200
+    assert client.post(reverse("threads:files", args=[thread.pk]), {"remove": "a\0b"}).status_code == 302
+    assert (
+        client.post(reverse("history:start_thread", args=[thread.pk]), {"name": ["a\0"], "value": ["1"]}, headers=PARTIAL).status_code
+        == 422
+    )
+    assert client.post(f"/threads/{HUGE}/draft", {"source": "x"}).status_code == 404

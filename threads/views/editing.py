@@ -137,7 +137,9 @@ def _published(request: HttpRequest, thread: Thread) -> dict[str, Any]:
     draft = save_draft(thread=thread, user=person(request), source=request.POST.get("source", ""), revision=_revision(request))
     answer = _saved(draft)
     if answer["fault"] is None:
-        answer["version"] = publish(thread=thread, user=person(request), message=request.POST.get("message", "").strip()).number
+        answer["version"] = publish(
+            thread=thread, user=person(request), message=request.POST.get("message", "").replace("\0", "").strip()
+        ).number
     return answer
 
 
@@ -203,6 +205,6 @@ def _losses(thread: Thread) -> dict[str, Any]:
     return {
         "version_count": thread.versions.count(),
         "schedule_names": list(schedules.values_list("name", flat=True)[:10]),
-        "process_names": sorted(set(thread.steps.values_list("process__name", flat=True))),
+        "processes": list(thread.steps.order_by("process__name").values_list("process_id", "process__name").distinct()),
         "run_count": thread.runs.count(),
     }

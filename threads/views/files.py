@@ -55,7 +55,7 @@ def download(request: HttpRequest, pk: int, number: int, name: str) -> HttpRespo
             content_type="text/x-python; charset=utf-8",
             headers={**AS_DATA, "Content-Disposition": content_disposition_header(True, name) or "attachment"},
         )
-    file = version.files.filter(path=name).first()
+    file = next((file for file in version.files.all() if file.path == name), None)
     if file is None:
         raise NotFound
     content = layout.blob_path(file.digest).open("rb")
