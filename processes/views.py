@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts.access import fetch, may, person, teams_where
+from accounts.access import fetch, may, person, require, teams_where
 from accounts.models import Team, User
 from accounts.roles import Role
 from core.errors import Forbidden, InvalidInput, NotFound
@@ -150,9 +150,10 @@ def library_context(request: HttpRequest, team: Team, text: str) -> dict[str, An
 @require_GET
 def library(request: HttpRequest, team: str) -> HttpResponse:
     """Threads one may add, by name; a part of the builder."""
-    found = next((mine for mine in teams_where(person(request), Role.EDITOR) if mine.slug == team), None)
+    found = next((mine for mine in teams_where(person(request), Role.VIEWER) if mine.slug == team), None)
     if found is None:
         raise NotFound
+    require(person(request), found, Role.EDITOR)
     return render(request, f"{BUILDER}#library", {"team": found, **library_context(request, found, _text(request))})
 
 
