@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import http.client
 import json
 import os
 import signal
@@ -233,6 +234,18 @@ def test_ctrl_c_ends_it_in_order_too(web: Installation) -> None:
     web.web.send_signal(signal.SIGINT)
     _, errors = web.web.communicate(timeout=10)
     assert (web.web.returncode, errors) == (0, b"")
+
+
+def test_a_small_answer_does_not_wait_for_an_acknowledgement(web: Installation) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=5)
+    took = []
+    for _ in range(20):
+        began = time.monotonic()
+        connection.request("GET", "/tell")
+        connection.getresponse().read()
+        took.append(time.monotonic() - began)
+    connection.close()
+    assert min(took[5:]) < 0.02
 
 
 def test_a_taken_port_is_told_in_one_line(web: Installation) -> None:

@@ -53,6 +53,9 @@ def bind(host: str, port: int) -> socket.socket:
         raise CannotListen(host, port, error) from None
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # Connections inherit it. asyncio would not set it for them: it does so by a protocol number that they do not have,
+    # and each answer in two parts would wait 40 ms for the client's delayed acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
