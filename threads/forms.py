@@ -63,8 +63,12 @@ class PlaceForm(forms.Form):
 class NewThreadForm(PlaceForm):
     """A name and, for who wants, a folder: the rest is done in the editor."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].widget.attrs["autofocus"] = True
 
-class NewFolderForm(PlaceForm):
+
+class NewFolderForm(NewThreadForm):
     """`folder` is where the new one goes."""
 
 

@@ -86,7 +86,7 @@ def list_context(request: HttpRequest, **more: Any) -> dict[str, Any]:
         "query": _query_without_page(request),
     }
     if context["may_edit"] and not is_partial(request):
-        context |= blank_forms(user, nodes)
+        context |= blank_forms(user, nodes, filters)
     return context | more
 
 
@@ -106,11 +106,13 @@ def folder_choices(user: User, nodes: list[Node], filters: Filters) -> list[dict
     ]
 
 
-def blank_forms(user: User, nodes: list[Node]) -> dict[str, Any]:
+def blank_forms(user: User, nodes: list[Node], filters: Filters) -> dict[str, Any]:
+    """The dialogs; who looks at a folder makes things in it."""
+    initial = {"folder": filters.folder}
     return {
-        "new_form": NewThreadForm(user=user, nodes=nodes, prefix="new"),
-        "upload_form": UploadForm(user=user, nodes=nodes, prefix="upload"),
-        "folder_form": NewFolderForm(user=user, nodes=nodes, prefix="folder"),
+        "new_form": NewThreadForm(user=user, nodes=nodes, initial=initial, prefix="new"),
+        "upload_form": UploadForm(user=user, nodes=nodes, initial=initial, prefix="upload"),
+        "folder_form": NewFolderForm(user=user, nodes=nodes, initial=initial, prefix="folder"),
     }
 
 
