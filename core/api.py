@@ -15,7 +15,7 @@ from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from core.errors import DomainError, InvalidInput
-from core.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Page, cut, page_of
+from core.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Page, Part, cut, page_of
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +88,8 @@ def _first_message(fields: dict[str, list[str]]) -> str:
 class CursorPages(BasePagination):
     """`{"results": […], "next": URL|null, "previous": URL|null}`, newest first, `?limit=` up to 200."""
 
+    # Of which parts the rows are made, when that is quicker (`core.paging.by_id`).
+    parts: Sequence[Part] = ()
     page: Page[Any]
     # What each of a page's rows weighs, and how much a page may; it ends early when its rows weigh more.
     weigh: Callable[[Sequence[Any]], Sequence[int]] | None = None
@@ -96,7 +98,7 @@ class CursorPages(BasePagination):
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
         self.request = request
         cursor = Cursor.parse(request.query_params.get("cursor", ""))
-        self.page = page_of(queryset, cursor, self._limit(request))
+        self.page = page_of(queryset, cursor, self._limit(request), self.parts)
         if self.weigh and self.page.rows:
             self.page = cut(self.page, cursor, self.weigh(self.page.rows), self.most_weight)
         return list(self.page.rows)

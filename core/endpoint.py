@@ -9,7 +9,7 @@ What a caller sends and nobody reads is refused by name, so that a typing error 
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, ClassVar
 
 from django.core.files.uploadedfile import UploadedFile
@@ -26,6 +26,7 @@ from rest_framework.views import APIView
 
 from core.api import CursorPages
 from core.errors import InvalidInput, TooLarge
+from core.paging import Part
 from core.plain import first_fault
 
 # A script of the largest size, each of its characters escaped as six, and room for the rest.
@@ -186,9 +187,10 @@ class Endpoint(APIView):
             data = _plain(data, shape)
         return _checked(shape(data=data, partial=partial, context={"whole": self.request.method == "PUT"}))
 
-    def paged(self, rows: "QuerySet[Any]", shape: Callable[[list[Any]], Any]) -> Response:
-        """One page of `rows`, each in `shape`: a function of the page's rows."""
+    def paged(self, rows: "QuerySet[Any]", shape: Callable[[list[Any]], Any], parts: Sequence[Part] = ()) -> Response:
+        """One page of `rows`, each in `shape`: a function of the page's rows. For `parts` see `core.paging.by_id`."""
         pager = self.pagination_class()
+        pager.parts = parts
         found = pager.paginate_queryset(rows, self.request, self)
         return pager.get_paginated_response(shape(found))
 

@@ -1,5 +1,6 @@
 """Runs over the API: list, read, stop, log, files."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,12 +13,13 @@ from rest_framework.response import Response
 from accounts.access import fetch
 from accounts.api import team_named
 from accounts.authentication import caller
-from accounts.models import User
 from accounts.roles import Role
 from core.endpoint import Endpoint, Nothing, call
+from core.paging import Part
 from history import files, logs
 from history.forms import named
 from history.models import Run
+from history.querysets import Scope
 from history.services import request_stop
 from history.shapes import ArtifactShape, LogQuery, RunQuery, RunShape
 
@@ -33,25 +35,25 @@ def answer_run(run: Run, status: int = 200) -> Response:
     return Response(RunShape(fresh).data, status=status, headers={"Location": f"/api/v1/runs/{run.pk}"} if status in (201, 202) else None)
 
 
-def list_runs(endpoint: Endpoint, rows: "QuerySet[Run]") -> Response:
-    return endpoint.paged(complete(rows), lambda found: RunShape(found, many=True).data)
+def list_runs(endpoint: Endpoint, rows: "QuerySet[Run]", parts: Sequence[Part] = ()) -> Response:
+    return endpoint.paged(complete(rows), lambda found: RunShape(found, many=True).data, parts)
 
 
 class Runs(Endpoint):
     @call("List runs", query=RunQuery, answer=RunShape, many=True)
     def get(self, request: Request) -> Response:
         """Newest first."""
-        return list_runs(self, _filtered(Run.objects.visible_to(request.user), caller(request), self.query))
+        team = team_named(caller(request), self.query["team"]) if "team" in self.query else None
+        scope = Scope(caller(request), team)
+        return list_runs(self, _filtered(scope.runs(), self.query), scope.parts(self.query.get("status", [])))
 
 
-def _filtered(rows: "QuerySet[Run]", user: User, wanted: dict[str, Any]) -> "QuerySet[Run]":
+def _filtered(rows: "QuerySet[Run]", wanted: dict[str, Any]) -> "QuerySet[Run]":
     lookups = {"thread": "thread", "process": "process", "schedule": "schedule_id", "trigger": "trigger", "user": "user__username",
                "started_after": "started_at__gte", "started_before": "started_at__lt"}  # fmt: skip
     rows = rows.filter(**{lookup: wanted[name] for name, lookup in lookups.items() if name in wanted})
     if wanted.get("status"):
         rows = rows.filter(status__in=wanted["status"])
-    if "team" in wanted:
-        rows = rows.filter(team=team_named(user, wanted["team"]))
     return named(rows, wanted.get("q", ""))
 
 
