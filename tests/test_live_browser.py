@@ -139,7 +139,7 @@ def test_what_is_shown_can_be_searched_by_keyboard(page: Any, log: Path) -> None
     page.keyboard.type("needle")
     seen = []
     for _ in range(5):
-        seen.append((page.inner_text(".log-count"), page.inner_text(".log-current")))
+        seen.append((page.inner_text(".log-count"), page.text_content(".log-current")))
         page.keyboard.press("Enter")
     assert seen == [(f"{n} of 4", f"line {(n - 1) * 100 + 7} Needle") for n in (4, 1, 2, 3, 4)]
     page.keyboard.press("Escape")

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -261,6 +262,26 @@ def test_an_unknown_host_is_told_in_one_line(web: Installation) -> None:
     ended = subprocess.run(command, cwd=ROOT, env=web.env, capture_output=True, text=True, timeout=30)
     assert ended.returncode != 0
     assert ended.stderr.count("\n") == 1
+
+
+def test_a_database_without_tables_is_told_in_one_line(tmp_path: Path) -> None:
+    env = {**os.environ, "PYSCHED_DATA_PATH": str(tmp_path), "PYSCHED_DATABASE_URL": f"sqlite:///{tmp_path}/empty.sqlite3"}
+    command = [sys.executable, "manage.py", "web", "--port", "0"]
+    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=30)
+    assert ended.returncode != 0
+    assert ended.stderr.count("\n") == 1
+    assert "migrate" in ended.stderr
+
+
+def test_a_signal_while_it_starts_ends_it(web: Installation) -> None:
+    command = [sys.executable, "manage.py", "web", "--port", "0"]
+    for pause in (0.8, 1.0, 1.2, 1.4):
+        with subprocess.Popen(command, cwd=ROOT, env=web.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            time.sleep(pause)
+            child.send_signal(signal.SIGTERM)
+            _, errors = child.communicate(timeout=10)
+            assert child.returncode in (0, -signal.SIGTERM), "by itself, or before it took signals"
+            assert errors == b""
 
 
 def test_the_command_serves_and_says_where(web: Installation) -> None:

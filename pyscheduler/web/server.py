@@ -94,6 +94,7 @@ class Server(uvicorn.Server):
     def __init__(self, on_ready: Callable[[], None] | None) -> None:
         self._on_ready = on_ready
         self._pool = Pool()
+        self._loop: asyncio.AbstractEventLoop | None = None
         super().__init__(
             uvicorn.Config(
                 self._front,
@@ -116,9 +117,9 @@ class Server(uvicorn.Server):
         await self._handler(scope, receive, send)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._loop = asyncio.get_running_loop()
         self._leaving = asyncio.Event()
         self._board = Switchboard()
+        self._loop = asyncio.get_running_loop()
         await self._board.start()
         self._handler = Front(Live(self._board, self._pool), Bridge(application, self._pool, settings.MAX_BODY_BYTES))
         await super().startup(sockets)
@@ -138,7 +139,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Not noted for uvicorn to raise again: whoever called `serve` goes on when it returns.
         self.should_exit = True
-        self._loop.call_soon_threadsafe(self._leave)
+        if self._loop:  # Else it is still starting, and will end instead of serving.
+            self._loop.call_soon_threadsafe(self._leave)
 
     def _leave(self) -> None:
         self._leaving.set()

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from core.kernel import hide_memory
 from pyscheduler.web.server import CannotListen, bind, serve
@@ -26,4 +27,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        serve(listener, lambda: self.stdout.write(f"Web server: http://{shown}:{port}/"))
+        try:
+            serve(listener, lambda: self.stdout.write(f"Web server: http://{shown}:{port}/"))
+        except DatabaseError as error:
+            fault = str(error).strip().splitlines()[0]
+            raise CommandError(f"The database cannot be read ({fault}); is it there, and has `manage.py migrate` been run?") from None
