@@ -35,7 +35,7 @@ format: test-venv
 	.venv/bin/ruff format .
 
 bench: test-venv
-	@set -e; for script in bench/[a-z]*.py; do echo "== $$script"; .venv/bin/python "$$script"; done
+	@.venv/bin/python -m bench
 
 requirements:
 	@scripts/requirements > requirements.txt.new && mv requirements.txt.new requirements.txt
