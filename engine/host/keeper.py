@@ -20,6 +20,7 @@ from engine.host import kernel, records
 from engine.host.supervisor import Supervisor
 
 SOCKET, LOCK = "socket", "lock"
+IDLE_SECONDS = 60
 
 
 class Keeper:
@@ -47,14 +48,21 @@ class Keeper:
         gc.collect()
         gc.freeze()
         gc.disable()
-        while True:
-            for descriptor, _ in self.poll.poll():
+        while not self._is_forgotten():
+            for descriptor, _ in self.poll.poll(IDLE_SECONDS * 1000):
                 if descriptor == self.server.fileno():
                     self._accept()
                 elif descriptor == self.signals:
                     self._reap()
                 elif not self._serve(descriptor):
                     return
+
+    def _is_forgotten(self) -> bool:
+        """Nothing to do, and nobody can ask any more: the installation's folder is gone, or another socket lies in its place."""
+        try:
+            return not self.supervised and os.stat(SOCKET).st_ino != self.inode
+        except FileNotFoundError:
+            return not self.supervised
 
     def _lock(self) -> bool:
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
@@ -73,6 +81,7 @@ class Keeper:
         server.bind(SOCKET)
         os.chmod(SOCKET, 0o600)
         server.listen(128)
+        self.inode = os.stat(SOCKET).st_ino
         return server
 
     def _catch_signals(self) -> int:
