@@ -19,7 +19,7 @@ class User(AbstractUser):
     key: "ApiKey | None" = None
     memberships: "RelatedManager[Membership]"
 
-    class Meta(AbstractUser.Meta):  # type: ignore[name-defined,misc]
+    class Meta(AbstractUser.Meta):
         constraints: ClassVar = [
             models.CheckConstraint(condition=~Q(username=""), name="user_has_a_name"),
         ]
