@@ -37,7 +37,7 @@ def open_beneath(root: Path, relative: str) -> int:
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         how = struct.pack("QQQ", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW, 0, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS)
-        descriptor = _libc.syscall(_SYS_OPENAT2, folder, os.fsencode(relative), how, ctypes.c_size_t(len(how)))
+        descriptor: int = _libc.syscall(_SYS_OPENAT2, folder, os.fsencode(relative), how, ctypes.c_size_t(len(how)))
         if descriptor < 0:
             number = ctypes.get_errno()
             if number == errno.ENOENT:
