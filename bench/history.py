@@ -85,6 +85,8 @@ def measure(platform: Subject, count: int, repeats: int, goal: Goal) -> list[Row
         "of one thread": "thread=3",
         "by a part of a name": "q=Thread+1",
         "by a name nobody has": "q=xyzzy",
+        "lost ones, of which there are none": "status=lost",
+        "by a trigger that none had": "trigger=url",
         "in the middle": f"cursor=b{count // 2}",
         "only stopped ones, in the middle": f"status=stopped&cursor=b{count // 2}",
     }
