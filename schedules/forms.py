@@ -46,7 +46,12 @@ class ScheduleForm(forms.Form):
         error_messages={"required": "Say how often: a whole number, like 15."},
         widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"}),
     )
-    unit = forms.ChoiceField(choices=[(unit, unit) for unit in UNITS], initial="hours", required=False)
+    unit = forms.ChoiceField(
+        choices=[(unit, unit) for unit in UNITS],
+        initial="hours",
+        required=False,
+        widget=forms.Select(attrs={"aria-label": "Unit of the interval"}),
+    )
     run_at = forms.CharField(
         error_messages={"required": "Choose the day and the time."},
         widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}),
