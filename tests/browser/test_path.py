@@ -1,0 +1,427 @@
+"""The main job by hand: a script becomes a scheduled, watched, recorded run; and what goes wrong on the way."""
+
+import io
+import re
+import zipfile
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.gate import WAIT, directory_of, let_on
+from tests.browser.visitor import PHONE, Visitor
+from tests.platform import Platform
+
+pytestmark = pytest.mark.browser
+Visit = Callable[..., Visitor]
+
+# Reads its CSV, tells how far it is, and writes a table that the next step reads.
+READER = (
+    WAIT
+    + """import csv, threadkit
+with open(os.environ["PYSCHED_INPUT"]) as file:
+    rows = list(csv.DictReader(file))
+for number, row in enumerate(rows, start=1):
+    print(f"city {row['name']}", flush=True)
+    threadkit.progress(number, len(rows), f"city {number} of {len(rows)}")
+    wait(f"after-{number}")
+with open("cities.txt", "w") as file:
+    file.write("".join(row["name"] + chr(10) for row in rows))
+os.makedirs("deep", exist_ok=True)
+with open("deep/raw.bin", "wb") as file:
+    file.write(bytes(range(256)))
+"""
+)
+CITIES = "name,mm\nOslo,12\nCairo,0\nLisbon,3\nTórshavn,18\n"
+WRITER = 'print("cities:", len(open("cities.txt").read().split()))\n'
+LOG = "--- Step 1: read cities, version 1 ---\ncity Oslo\ncity Cairo\ncity Lisbon\ncity Tórshavn\n"
+
+
+def drop(page: Page, selector: str, files: dict[str, str]) -> None:
+    """Drop files as a desktop does: by events that carry them."""
+    carrier = page.evaluate_handle(
+        "files => { const carrier = new DataTransfer();"
+        " for (const [name, text] of Object.entries(files)) carrier.items.add(new File([text], name)); return carrier; }",
+        files,
+    )
+    for kind in ("dragenter", "dragover", "drop"):
+        page.dispatch_event(selector, kind, {"dataTransfer": carrier})
+
+
+def file(name: str, content: str | bytes) -> dict[str, Any]:
+    data = content.encode() if isinstance(content, str) else content
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": data}
+
+
+def steps_of(page: Page) -> list[str]:
+    """Names and places of the builder's steps, as `1a Oslo`."""
+    found: list[str] = page.eval_on_selector_all(
+        "#steps > [data-step]",
+        "all => all.map((step) => `${step.querySelector('.step-number').dataset.number} ${step.getAttribute('aria-label')}`)",
+    )
+    return found
+
+
+def number_in(page: Page) -> int:
+    return int(page.url.rstrip("/").rsplit("/", 1)[1])
+
+
+def test_a_script_becomes_a_scheduled_watched_recorded_run(visit: Visit, site: Platform) -> None:
+    visitor = visit(storage_state=None)
+    visitor.log_in()
+    write_a_thread_in_the_editor(visitor)
+    upload_a_script_with_its_table(visitor, READER)
+    build_the_process(visitor)
+    schedule_it_in_a_few_seconds(visitor)
+    run = watch_it(visitor, site)
+    take_what_it_left(visitor, site, run)
+    log_out(visitor)
+
+
+def write_a_thread_in_the_editor(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.go("/threads/")
+    visitor.press("New folder")
+    page.locator("#new-folder").get_by_label("Name").fill("Reports")
+    visitor.press("Create", page.locator("#new-folder"))
+    page.wait_for_url(re.compile(r"folder=\d+$"))
+    visitor.press("New thread")
+    dialog = page.locator("#new-thread")
+    dialog.get_by_label("Name").fill("Count cities #1")
+    expect(dialog.locator(".safe-name code")).to_have_text("count-cities-1")
+    dialog.get_by_label("Folder").select_option(label="Reports")
+    visitor.press("Create and edit", dialog)
+    page.wait_for_url(re.compile(r"/threads/\d+$"))
+    editor = page.get_by_label("Python source")
+    editor.fill(WRITER.replace(")\n", "\n"))
+    expect(page.locator("#editor-fault")).to_contain_text("does not compile")
+    editor.fill(WRITER)
+    expect(page.locator("#editor-state")).to_have_text("Draft kept")
+    page.keyboard.press("Control+s")
+    expect(page.locator("#version-tag")).to_have_text("v1")
+    expect(page.locator(".crumbs")).to_contain_text("Reports")
+    page.reload()
+    expect(page.get_by_label("Python source")).to_have_value(WRITER)
+    expect(page.locator("#editor-state")).to_have_text("Saved")
+
+
+def upload_a_script_with_its_table(visitor: Visitor, source: str) -> None:
+    page = visitor.page
+    visitor.go("/threads/")
+    visitor.press("Upload")
+    dialog = page.locator("#upload-thread")
+    dialog.get_by_label("Script (.py)").set_input_files(file("read_cities.py", source))
+    dialog.get_by_label("Input CSV").set_input_files(file("cities.csv", CITIES))
+    expect(dialog.locator(".safe-name code")).to_have_text("read-cities")
+    visitor.press("Upload", dialog)
+    page.wait_for_url(re.compile(r"/threads/\d+$"))
+    expect(page.get_by_role("heading", name="read cities")).to_be_visible()
+    expect(page.locator("#thread-files li")).to_contain_text(["read_cities.py", "cities.csv"])
+
+
+def build_the_process(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.go("/processes/new")
+    page.get_by_label("Name", exact=True).fill("Cities, counted")
+    for text, name in (("count", "Count cities #1"), ("read-ci", "read cities"), ("count", "Count cities #1")):
+        page.get_by_label("Search threads to add").fill(text)
+        expect(page.locator("#library .library-item")).to_have_count(1)
+        visitor.press(f"Add {name}")
+        expect(page.locator("#announcer")).to_contain_text(f"{name} is added as step")
+    assert steps_of(page) == ["1 Count cities #1", "2 read cities", "3 Count cities #1"]
+    order_by_keyboard(visitor)
+    order_by_dragging(page)
+    page.locator(".step").nth(2).get_by_label("Run beside the step above").click()
+    assert steps_of(page) == ["1 read cities", "2a Count cities #1", "2b Count cities #1"]
+    visitor.press("Save")
+    page.wait_for_url(re.compile(r"/processes/\d+$"))
+    visitor.toast("Cities, counted is saved.")
+    assert steps_of(page) == ["1 read cities", "2a Count cities #1", "2b Count cities #1"]
+
+
+def order_by_keyboard(visitor: Visitor) -> None:
+    page = visitor.page
+    page.locator(".step").nth(1).locator("summary").focus()
+    page.keyboard.press("Alt+ArrowDown")
+    expect(page.locator("#announcer")).to_have_text("read cities is now step 3 of 3.")
+    page.keyboard.press("Alt+ArrowDown")
+    expect(page.locator("#announcer")).to_have_text("read cities is the last step.")
+    assert steps_of(page) == ["1 Count cities #1", "2 Count cities #1", "3 read cities"]
+
+
+def order_by_dragging(page: Page) -> None:
+    """The last step to the top, with the mouse by its grip; the others make room with an animation."""
+    page.locator(".step-grip").nth(2).hover()
+    page.mouse.down()
+    for share in (0.9, 0.6, 0.3, 0.1):
+        goal = page.locator(".step").nth(0).bounding_box()
+        assert goal
+        page.mouse.move(goal["x"] + 20, goal["y"] + goal["height"] * share, steps=8)
+    expect(page.locator(".step").nth(0)).to_have_attribute("aria-label", "read cities")
+    page.mouse.up()
+    expect(page.locator("#announcer")).to_have_text("read cities is now step 1 of 3.")
+
+
+def schedule_it_in_a_few_seconds(visitor: Visitor) -> None:
+    page = visitor.page
+    page.locator("summary[aria-label=More]").click()
+    page.get_by_role("link", name="Schedule it").click()
+    visitor.ready()
+    expect(page.get_by_label("What to run")).to_have_value(re.compile("^process:"))
+    page.get_by_text("At one moment").click()
+    when = (datetime.now(ZoneInfo("Europe/Berlin")) + timedelta(seconds=9)).replace(tzinfo=None, microsecond=0)
+    page.get_by_label("Day and time").fill(when.isoformat())
+    expect(page.locator(".preview-words")).to_have_text(re.compile(rf"Once, on .*{when:%H:%M}.*Europe/Berlin"))
+    expect(page.locator(".preview-times time")).to_have_text(re.compile(r"in \d+ s"))
+    visitor.press("Create schedule")
+    page.wait_for_url(re.compile(r"/schedules/$"))
+    visitor.toast("Cities, counted is scheduled.")
+    expect(page.locator(".schedule-row", has_text="Cities, counted").locator(".schedule-next")).to_have_text(re.compile(r"in \d+ s|now"))
+
+
+def watch_it(visitor: Visitor, site: Platform) -> int:
+    """From the list of schedules, where the run appears by itself, to its end; nothing is reloaded, nothing asked for in vain."""
+    page = visitor.page
+    link = page.locator(".schedule-row", has_text="Cities, counted").locator(".schedule-last a")
+    expect(link).to_contain_text("Running")
+    link.click()
+    page.wait_for_url(re.compile(r"/history/\d+$"))
+    visitor.ready()
+    run = number_in(page)
+    page.evaluate("window.same = true")
+    heading, bar, log = page.locator("#run-heading"), page.locator(f"[data-progress='{run}']"), page.locator("ps-log")
+    expect(log).to_contain_text("city Oslo")
+    expect(heading).to_contain_text("Running")
+    visitor.asked()
+    lines = LOG.splitlines(keepends=True)
+    for number in range(1, 4):
+        expect(page.locator(f"[data-progress-message='{run}']")).to_have_text(f"city {number} of 4")
+        expect(bar).to_have_js_property("value", number / 4 / 3)
+        expect(page.locator(f"[data-step-progress='{run}:1']")).to_have_js_property("value", number / 4)
+        assert visitor.log() == "".join(lines[: number + 1])
+        let_on(site, run, f"after-{number}")
+        expect(log).to_contain_text(lines[number + 1].strip())
+    assert visitor.asked() == [], "the page asks while nothing but the log and the progress changes"
+    let_on(site, run, "after-4")
+    expect(heading).to_contain_text("Success")
+    expect(page.locator("#announcer")).to_contain_text(re.compile(r"Cities, counted #\d+ succeeded\."))
+    assert visitor.log() == site.log({"id": run})
+    assert visitor.log().startswith(LOG)
+    assert visitor.log().count("cities: 4\n") == 2
+    assert page.evaluate("window.same")
+    # A change of a step or of the run costs one question at most.
+    assert len(visitor.asked()) <= 7
+    return run
+
+
+def take_what_it_left(visitor: Visitor, site: Platform, run: int) -> None:
+    page = visitor.page
+    folder = directory_of(site, run)
+    files = page.locator(".files")
+    expect(files.locator("a")).to_have_text(["cities.csv", "cities.txt", "deep/raw.bin"])
+    assert (
+        downloaded(page, files.get_by_text("cities.txt"))
+        == (folder / "cities.txt").read_bytes()
+        == "Oslo\nCairo\nLisbon\nTórshavn\n".encode()
+    )
+    assert downloaded(page, files.get_by_text("deep/raw.bin")) == bytes(range(256))
+    log = site.call("GET", f"/api/v1/runs/{run}/log")[1]
+    assert downloaded(page, page.locator(".run-log").get_by_text("Download", exact=True)) == log
+    with zipfile.ZipFile(io.BytesIO(downloaded(page, page.get_by_role("link", name="Download all")))) as packed:
+        assert packed.testzip() is None
+        inside = {name: packed.read(name) for name in packed.namelist()}
+    assert sorted(name for name in inside if not name.endswith(".log")) == ["cities.csv", "cities.txt", "deep/raw.bin"]
+    assert inside["cities.txt"] == (folder / "cities.txt").read_bytes()
+    assert inside["deep/raw.bin"] == bytes(range(256))
+    assert [content for name, content in inside.items() if name.endswith(".log")] == [log]
+
+
+def downloaded(page: Page, link: Locator) -> bytes:
+    with page.expect_download() as download:
+        link.click()
+    return Path(download.value.path()).read_bytes()
+
+
+def log_out(visitor: Visitor) -> None:
+    page = visitor.page
+    page.locator(".sidebar-foot summary").click()
+    page.locator(".sidebar-foot").get_by_role("button", name="Log out").click()
+    page.wait_for_url(re.compile(r"/login$"))
+    page.goto("/history/")
+    assert page.url.endswith("/login?next=/history/")
+
+
+def test_dropped_files_become_a_thread(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.go("/threads/")
+    drop(page, "main", {"helper.py": "x = 1\n", "pages.csv": "a,b\n1,2\n", "notes.txt": "n"})
+    dialog = page.locator("#upload-thread")
+    expect(dialog).to_be_visible()
+    drop(page, "#upload-thread ps-upload", {"more.json": "{}"})
+    expect(page.locator("#announcer")).to_have_text("more.json is added.")
+    dialog.get_by_label("Name").fill("Dropped")
+    visitor.press("Upload", dialog)
+    page.wait_for_url(re.compile(r"/threads/\d+$"))
+    listed = page.locator("#thread-files li a")
+    expect(listed).to_have_text(["helper.py", "more.json", "notes.txt", "pages.csv"])
+    assert downloaded(page, listed.nth(3)) == b"a,b\n1,2\n"
+
+
+BAD_UPLOADS = [
+    (file("a.txt", "print(1)\n"), None, "'a.txt' is not taken here"),
+    (file("a.py", ""), None, "The script is empty."),
+    (file("a.py", "print(1\n"), None, "does not compile"),
+    (file("a.py", b"x = '\xe9'\n"), None, "Line 1 is not UTF-8"),
+    (file("a.py", b"MZ\0\0"), None, "This is a binary file"),
+    (file("a.py", "#" * 1_050_000), None, "bytes; 1,048,576 are the most"),
+    (file("a.py", "print(1)\n"), file("a.csv", "a,b\n1\n"), "Line 2 of the CSV has 1 columns"),
+    (file("a.py", "print(1)\n"), file("a.csv", b"\x89PNG\0"), "This is a binary file, not a CSV."),
+]
+
+
+def test_a_bad_upload_says_why_and_loses_nothing(visit: Visit, site: Platform) -> None:
+    visitor = visit()
+    visitor.forgive("status of 4(22|13|15|00)")
+    page = visitor.page
+    visitor.go("/threads/")
+    visitor.press("Upload")
+    dialog = page.locator("#upload-thread")
+    dialog.get_by_label("Name").fill("Kept name")
+    for script, table, words in BAD_UPLOADS:
+        dialog.get_by_label("Script (.py)").set_input_files(script)
+        dialog.get_by_label("Input CSV").set_input_files(table or [])
+        visitor.press("Upload", dialog)
+        expect(dialog.locator(".errors, .alert")).to_contain_text([words])
+        expect(dialog.get_by_label("Name")).to_have_value("Kept name")
+        assert dialog.get_by_label("Script (.py)").evaluate("input => input.files[0].name") == script["name"]
+    visitor.check()
+    dialog.get_by_label("Input CSV").set_input_files(file("a.csv", "a,b\n1,2\n"))
+    visitor.press("Upload", dialog)
+    page.wait_for_url(re.compile(r"/threads/\d+$"))
+    assert [thread["name"] for thread in site.get("threads?limit=200")["results"]].count("Kept name") == 1
+
+
+@pytest.mark.parametrize("name", ["", "x" * 300, "!!!"])
+def test_a_bad_name_is_refused_beside_its_field(visit: Visit, name: str) -> None:
+    visitor = visit()
+    visitor.forgive("status of 422")
+    visitor.go("/threads/")
+    visitor.press("New thread")
+    dialog = visitor.page.locator("#new-thread")
+    dialog.get_by_label("Name").fill(name)
+    visitor.press("Create and edit", dialog)
+    expect(dialog.locator(".errors")).to_be_visible()
+    expect(dialog.get_by_label("Name")).to_have_value(name)
+    expect(dialog.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
+
+
+@pytest.mark.parametrize(("name", "safe"), [("天気の報告", "thread"), ("../../etc", "etc")])
+def test_any_name_becomes_a_safe_one(visit: Visit, name: str, safe: str) -> None:
+    visitor = visit()
+    visitor.go("/threads/")
+    visitor.press("New thread")
+    dialog = visitor.page.locator("#new-thread")
+    dialog.get_by_label("Name").fill(name)
+    expect(dialog.locator(".safe-name code")).to_have_text(safe)
+    visitor.press("Create and edit", dialog)
+    visitor.page.wait_for_url(re.compile(r"/threads/\d+$"))
+    expect(visitor.page.get_by_role("heading", level=1)).to_have_text(name)
+    expect(visitor.page.locator(".page-sub .mono")).to_have_text(re.compile(rf"{safe}(-\d)?"))
+
+
+def test_a_running_run_is_stopped_with_the_dialog_and_says_who(visit: Visit, site: Platform) -> None:
+    source = WAIT + "print('begun', flush=True)\nopen('half.txt', 'w').write('half')\nwait('never')\n"
+    run = site.run_script(source, "Endless")["id"]
+    visitor = visit()
+    page = visitor.page
+    visitor.go(f"/history/{run}")
+    expect(page.locator("ps-log")).to_contain_text("begun")
+    visitor.press("Stop")
+    expect(page.locator("#confirm")).to_contain_text("are killed with all their children")
+    page.keyboard.press("Escape")
+    expect(page.locator("#confirm")).to_be_hidden()
+    assert site.get(f"runs/{run}")["status"] == "running"
+    visitor.press("Stop")
+    visitor.press("Stop the run", page.locator("#confirm"))
+    expect(page.locator("#run-heading")).to_contain_text("Stopped")
+    expect(page.locator("#run-overview .alert")).to_contain_text("admin")
+    expect(page.locator(".files a")).to_have_text(["half.txt"])
+    assert site.scripts() == []
+    visitor.check()
+
+
+def test_the_history_is_filtered_and_paged(visit: Visit, site: Platform) -> None:
+    good = site.post("threads", {"name": "Many", "source": "print(1)\n"})["id"]
+    bad = site.run_script("raise SystemExit(3)\n", "Fails always")
+    runs = [site.post(f"threads/{good}/run") for _ in range(55)]
+    for run in (bad, *runs):
+        site.finished(run)
+    numbers = [f"#{run['number']}" for run in reversed(runs)]
+    visitor = visit()
+    page = visitor.page
+    rows = page.locator(".run-row")
+    visitor.go("/history/")
+    page.evaluate("window.same = true")
+    page.get_by_label("Search by name or number").fill("fails al")
+    expect(rows).to_have_count(1)
+    page.get_by_text("Success", exact=True).first.click()
+    expect(page.get_by_role("heading", name="No run fits")).to_be_visible()
+    page.locator(".chips").get_by_text("Success").click()
+    page.locator(".chips").get_by_text("Failed").click()
+    expect(page).to_have_url(re.compile(r"/history/\?q=fails\+al&status=failed$"))
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("Exit code 3.")
+    page.locator(".chips").get_by_text("Failed").click()
+    page.get_by_label("Search by name or number").fill("many")
+    expect(rows.first).to_contain_text(numbers[0])
+    assert turned_pages(page, rows) == numbers
+    assert page.evaluate("window.same")
+
+
+def turned_pages(page: Page, rows: Locator) -> list[str]:
+    """The numbers met on the way to the last page; on the way back the first one is found as it was."""
+    shown = rows.locator(".num.faint")
+    first = met = shown.all_inner_texts()
+    while page.get_by_role("link", name="Older").count():
+        turn(page, "Older", shown)
+        met = met + shown.all_inner_texts()
+    while page.get_by_role("link", name="Newer").count():
+        turn(page, "Newer", shown)
+    assert shown.all_inner_texts() == first
+    return met
+
+
+def turn(page: Page, way: str, shown: Locator) -> None:
+    before = shown.first.inner_text()
+    page.get_by_role("link", name=way).click()
+    expect(shown.first).not_to_have_text(before)
+
+
+def test_the_builder_and_the_run_on_a_phone(visit: Visit, site: Platform) -> None:
+    for name in ("Thumb one", "Thumb two"):
+        site.post("threads", {"name": name, "source": "print('on a phone ' * 30)\n"})
+    visitor = visit(PHONE, has_touch=True, is_mobile=True)
+    page = visitor.page
+    visitor.go("/processes/new")
+    page.get_by_label("Name", exact=True).fill("By thumb")
+    for name in ("Thumb one", "Thumb two"):
+        page.get_by_role("button", name=f"Add {name}").tap()
+        expect(page.locator("#announcer")).to_contain_text(f"{name} is added")
+    page.locator(".step").nth(1).get_by_label("Move up").tap()
+    assert steps_of(page) == ["1 Thumb two", "2 Thumb one"]
+    page.locator(".step").nth(1).get_by_label("Run beside the step above").tap()
+    visitor.check()
+    page.get_by_role("button", name="Save").tap()
+    page.wait_for_url(re.compile(r"/processes/\d+$"))
+    page.get_by_role("button", name="Run", exact=True).tap()
+    page.get_by_role("button", name="Run now").tap()
+    page.wait_for_url(re.compile(r"/history/\d+$"))
+    expect(page.locator("#run-heading")).to_contain_text("Success")
+    expect(page.locator(".stage.together .step")).to_have_count(2)
+    assert visitor.log() == site.log({"id": number_in(page)})
+    visitor.check()
