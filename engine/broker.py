@@ -20,12 +20,13 @@ from django_q.signing import SignedPackage
 
 from core import layout
 from core.doorbell import Listener, ring
+from core.rows import select_column
 from events.services import notify
 from history.queue import host_queue
 
 logger = logging.getLogger(__name__)
 
-QUEUE_BELL = "queue"
+QUEUE_BELL, DRAIN_BELL = "queue", "drain"
 CHANNEL = "pyscheduler_queue"
 LOOK_SECONDS = 5.0
 # The pusher must notice within this time that it shall stop.
@@ -42,7 +43,7 @@ class BellBroker(ORM):  # type: ignore[misc]
     def enqueue(self, task: str) -> Any:
         identity = super().enqueue(task)
         notify(CHANNEL)
-        transaction.on_commit(lambda: ring(layout.bells(), QUEUE_BELL) and None)
+        transaction.on_commit(_ring)
         return identity
 
     def dequeue(self) -> list[tuple[Any, str]] | None:
@@ -74,6 +75,8 @@ class BellBroker(ORM):  # type: ignore[misc]
         return None if task_id in (None, BEAT) else super().fail(task_id)
 
     def _take(self) -> list[tuple[Any, str]]:
+        if not select_column("SELECT 1 FROM django_q_ormq LIMIT 1"):
+            return []
         now = timezone.now()
         for key in (host_queue(settings.HOST_KEY), self.list_key):
             ticket = OrmQ.objects.filter(key=key, lock__lte=now).order_by("id").first()
@@ -81,6 +84,12 @@ class BellBroker(ORM):  # type: ignore[misc]
             if ticket and OrmQ.objects.filter(pk=ticket.pk, lock=ticket.lock).update(lock=self.timeout(ticket)):
                 return [(ticket.pk, ticket.payload)]
         return []
+
+
+def _ring() -> None:
+    """A worker that is at work already hears it without the pusher in between."""
+    ring(layout.bells(), DRAIN_BELL)
+    ring(layout.bells(), QUEUE_BELL)
 
 
 def _ticket(function: str) -> str:

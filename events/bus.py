@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = {"sqlite": 1.0}
 LOOK_SECONDS_ELSEWHERE = 5.0
 RECONNECT_SECONDS = 1.0
+MERGE_SECONDS = 0.015
 
 
 class Bus:
@@ -32,6 +33,7 @@ class Bus:
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="outbox")
         self._bell = Listener(layout.bells(), WEB_BELL)
         self._ears: Ears | None = None
+        self._is_behind = False
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -43,6 +45,12 @@ class Bus:
         if connection.vendor == "postgresql":
             self._ears = Ears(self._wake.set)
             self._tasks.append(asyncio.create_task(self._ears.keep_listening(self.in_reader)))
+
+    async def catch_up(self) -> None:
+        """While nobody listened nothing was read: go on from the newest event. What came before is the replay's to tell."""
+        if self._is_behind:
+            self._is_behind = False
+            await self.in_reader(self.outbox.start)
 
     async def replay(self, cursor: int) -> Replay:
         return await self.in_reader(self.outbox.replay, cursor)
@@ -76,13 +84,19 @@ class Bus:
             except TimeoutError:
                 rung = False
             self._wake.clear()
+            if not self.hub.subscribers:
+                self._is_behind = True
+                continue
             try:
+                await self.catch_up()
                 if rung or await self.in_reader(self.outbox.has_changed):
                     self.hub.deliver(await self.in_reader(self.outbox.look))
             except DatabaseError as error:
                 # The events are kept: the next look finds them.
                 logger.warning("The outbox could not be read: %s", error)
                 await asyncio.sleep(RECONNECT_SECONDS)
+            # Of the bells of a burst the first is answered at once, the others together.
+            await asyncio.sleep(MERGE_SECONDS)
 
 
 class Ears:

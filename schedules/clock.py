@@ -4,6 +4,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from types import FrameType
 
 from django.db import connection
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from core import layout
 from core.doorbell import Listener
+from core.rows import select_column
 from events.services import prune
 from schedules.firing import CHUNK, FIRST_CHUNK, fire_next
 from schedules.lease import Lease
@@ -23,6 +25,7 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 PRUNE_SECONDS = 60.0
 REPEAT_LOG_SECONDS = 60.0
+_DUE_SOON = "SELECT 1 FROM schedules_schedule WHERE enabled AND next_run_at IS NOT NULL AND next_run_at <= %s LIMIT 1"
 
 
 def run_clock(stop: Callable[[], bool] | None = None) -> None:
@@ -84,6 +87,9 @@ class Clock:
             prune()
 
     def _pause(self) -> float:
+        # Mostly there is nothing: asked without the ORM, once a second for ever.
+        if not select_column(_DUE_SOON, [timezone.now() + timedelta(seconds=LOOK_SECONDS)]):
+            return LOOK_SECONDS
         rows = Schedule.objects.filter(enabled=True, next_run_at__isnull=False).order_by("next_run_at")
         due = rows.values_list("next_run_at", flat=True).first()
         if due is None:

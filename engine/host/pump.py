@@ -20,16 +20,12 @@ class Pump:
         self.is_cut = False
         self._rest = b""
 
-    def move(self) -> bool:
-        """One chunk; False at the end of the stream."""
-        try:
-            chunk = os.read(self.source, CHUNK)
-        except BlockingIOError:
-            return True
-        if not chunk:
-            return False
-        self._keep(self._prefixed(chunk) if self.prefix else chunk)
-        return True
+    def move(self) -> int:
+        """One chunk; returns its size, 0 at the end of the stream."""
+        chunk = os.read(self.source, CHUNK)
+        if chunk:
+            self._keep(self._prefixed(chunk) if self.prefix else chunk)
+        return len(chunk)
 
     def finish(self) -> None:
         """The last line of a shared log may lack its end: give it one, so that the next step's line stands alone."""

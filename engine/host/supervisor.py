@@ -20,6 +20,7 @@ from engine.host.pump import Pump
 
 SAMPLE_SECONDS = 1.0
 LEFT_BEHIND_GRACE = 2.0
+SMALL_PIECE, GATHER_SECONDS = 16_384, 0.001
 
 
 class Supervisor:
@@ -108,8 +109,12 @@ class Supervisor:
         pause = max(0.0, min(times) - time.monotonic())
         for descriptor, _ in self.poll.poll(pause * 1000 + 1):
             if descriptor == self.pump.source:
-                if not self.pump.move():
+                moved = self.pump.move()
+                if moved == 0:
                     self.poll.unregister(descriptor)
+                elif moved < SMALL_PIECE:
+                    # Woken for each line the script would wait for us at each: let some gather.
+                    time.sleep(GATHER_SECONDS)
             elif descriptor == self.progress:
                 if not self._read_progress():
                     self.poll.unregister(descriptor)
@@ -203,9 +208,8 @@ class Supervisor:
 
     def _drain_output(self) -> None:
         """All writers are dead: what is still in the pipe is all there will be."""
-        os.set_blocking(self.pump.source, False)
         while select.select([self.pump.source], [], [], 0)[0] and self.pump.move():
-            pass
+            continue
         self.pump.finish()
         self._read_progress()
 

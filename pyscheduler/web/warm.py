@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.template import engines
-from django.urls import get_resolver
+from django.urls import get_resolver, reverse
 
 from pyscheduler.web.bridge import Answer
 from pyscheduler.web.environ import environ_of
@@ -19,7 +19,7 @@ def warm_up() -> None:
     assert get_resolver().url_patterns
     engines.all()
     _get(settings.STATIC_URL)
-    _get("/login/")
+    _get(reverse("login"))
 
 
 def _get(path: str) -> None:
