@@ -140,7 +140,6 @@ def knock(client: Client, door: Door, world: World) -> Any:
     answer = client.get(path) if door.method == "GET" else client.post(path, _filled(door.data, world))
     if answer.streaming:
         answer.body = b"".join(answer.streaming_content)
-    answer.close()
     return answer
 
 
@@ -252,7 +251,9 @@ def test_downloads_are_data_and_never_pages(people: People, world: World) -> Non
         assert answer["X-Content-Type-Options"] == "nosniff"
 
 
-# The live stream: the web server asks `admit` before Django's handler sees anything.
+# The live stream: the web server asks `admit` before Django's handler sees anything, and outside any transaction.
+
+OUTSIDE = pytest.mark.django_db(transaction=True)
 
 
 def session_of(user: Any) -> Credentials:
@@ -263,6 +264,7 @@ def session_of(user: Any) -> Credentials:
     return Credentials(None, session.session_key)
 
 
+@OUTSIDE
 @pytest.mark.parametrize("role", [*ROLES, "operator"])
 def test_who_may_see_a_run_may_listen_to_it(people: People, world: World, role: str) -> None:
     run = world.ids["run"]
@@ -271,6 +273,7 @@ def test_who_may_see_a_run_may_listen_to_it(people: People, world: World, role: 
     assert visitor.teams == (None if role == "operator" else frozenset({people.team.pk}))
 
 
+@OUTSIDE
 def test_a_stranger_hears_of_his_own_team_alone(people: People, world: World) -> None:
     stranger = session_of(people.stranger)
     assert admit(stranger, frozenset()).teams == frozenset({people.other_team.pk})
@@ -278,12 +281,14 @@ def test_a_stranger_hears_of_his_own_team_alone(people: People, world: World) ->
         admit(stranger, frozenset({world.ids["run"]}))
 
 
+@OUTSIDE
 @pytest.mark.parametrize("credentials", [Credentials(None, ""), Credentials(None, "no-such-session"), Credentials("psk_wrong", "")])
 def test_nobody_listens_without_a_log_in(people: People, world: World, credentials: Credentials) -> None:
     with pytest.raises(NotAuthenticated):
         admit(credentials, frozenset({world.ids["run"]}))
 
 
+@OUTSIDE
 def test_who_was_shut_out_listens_no_more(people: People) -> None:
     held = session_of(people.viewer)
     User.objects.filter(pk=people.viewer.pk).update(is_active=False)
