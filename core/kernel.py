@@ -8,6 +8,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+_M_ARENA_MAX = -8
 
 # The bare C module: importing all of ctypes costs more memory than the rest of the keeper.
 _this_program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
@@ -17,6 +18,12 @@ _prctl = _ctypes.dlsym(_this_program, "prctl")
 def _call(option: int, value: int) -> None:
     if _ctypes.call_function(_prctl, (option, value, 0, 0, 0)) != 0:
         raise OSError(f"prctl({option}, {value}) was refused")
+
+
+def limit_arenas() -> None:
+    """One heap for all OS threads of the process and its children instead of up to eight per processor: less memory, no less speed."""
+    mallopt = _ctypes.dlsym(_this_program, "mallopt")
+    _ctypes.call_function(mallopt, (_M_ARENA_MAX, 1))
 
 
 def become_subreaper() -> None:

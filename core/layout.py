@@ -4,6 +4,9 @@ from pathlib import Path
 
 from django.conf import settings
 
+# A run's log and progress in its control folder, and the log's name in the run's directory.
+LOG, PROGRESS, SHOWN_LOG = "log", "progress", "run.log"
+
 
 def data_path(*parts: str) -> Path:
     return Path(settings.DATA_PATH, *parts)
@@ -27,6 +30,11 @@ def ended_folder() -> Path:
 def control_folder(run_id: int) -> Path:
     """What the platform knows of a run while it runs, out of the script's reach: log, spec, state and exit records."""
     return data_path("control", str(run_id // 1000), str(run_id))
+
+
+def log_path(run_id: int) -> Path:
+    """The log of a run: raw bytes as its scripts printed them."""
+    return control_folder(run_id) / LOG
 
 
 def step_folder(run_id: int, position: int, attempt: int) -> Path:

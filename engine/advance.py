@@ -1,7 +1,6 @@
 """The one verb that moves a run: look at what is recorded, do the next thing. Idempotent: bells, tickets and crashes may repeat it."""
 
 import logging
-import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -19,7 +18,7 @@ from engine.isolation import level_in_force
 from engine.outcome import exception_line, outcome_of
 from engine.prepare import open_log, show_log, write_spec
 from events.services import publish_all
-from history import ledger
+from history import ledger, logs
 from history.ledger import FoundFile, RunEnd, StepEnd
 from history.models import Run, StepRun
 from history.services import run_event
@@ -75,7 +74,7 @@ def _move(steps: list[StepRun], *, is_changed: bool) -> Sequence[StepRun]:
         case Begin(following) if ledger.begin_steps(run, following, progress=_share_done(steps), isolation=level_in_force().name):
             return following
         case Finish(status, reason, exit_code):
-            ledger.finish_run(run, steps, RunEnd(status, reason, exit_code, _log_bytes(run)))
+            ledger.finish_run(run, steps, RunEnd(status, reason, exit_code, logs.size(run)))
         case _ if is_changed:
             publish_all([run_event(run)])
     return ()
@@ -92,27 +91,15 @@ def _end_of(step: StepRun) -> Ended | None:
     if record is None:
         return None
     spec = records.read(str(folder / records.SPEC)) or {}
-    last_line = exception_line(log_tail(step.run)) if record.get("exit_code") else ""
+    last_line = exception_line(_log_tail(step.run)) if record.get("exit_code") else ""
     end = outcome_of(record, timeout_seconds=step.timeout_seconds, stopped_by=step.run.stop_requested_by, last_line=last_line)
     if step.run.output_dir:
         show_log(step.run)
     return Ended(step, end, found_files(step.run, spec.get("inputs", {})))
 
 
-def log_tail(run: Run) -> bytes:
-    try:
-        with open(layout.control_folder(run.pk) / "log", "rb") as log:
-            log.seek(max(0, os.fstat(log.fileno()).st_size - TAIL_BYTES))
-            return log.read(TAIL_BYTES)
-    except FileNotFoundError:
-        return b""
-
-
-def _log_bytes(run: Run) -> int:
-    try:
-        return (layout.control_folder(run.pk) / "log").stat().st_size
-    except FileNotFoundError:
-        return 0
+def _log_tail(run: Run) -> bytes:
+    return logs.read(run, max(0, logs.size(run) - TAIL_BYTES), TAIL_BYTES)
 
 
 def forget_end(step: StepRun) -> None:

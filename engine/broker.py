@@ -21,13 +21,11 @@ from django_q.signing import SignedPackage
 from core import layout
 from core.doorbell import Listener, ring
 from core.rows import select_column
-from events.services import notify
+from engine.host.records import DRAIN_BELL, QUEUE_BELL
 from history.queue import host_queue
 
 logger = logging.getLogger(__name__)
 
-QUEUE_BELL, DRAIN_BELL = "queue", "drain"
-CHANNEL = "pyscheduler_queue"
 LOOK_SECONDS = 5.0
 # The pusher must notice within this time that it shall stop.
 PATIENCE_SECONDS = 0.5
@@ -42,7 +40,6 @@ class BellBroker(ORM):  # type: ignore[misc]
 
     def enqueue(self, task: str) -> Any:
         identity = super().enqueue(task)
-        notify(CHANNEL)
         transaction.on_commit(_ring)
         return identity
 

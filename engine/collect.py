@@ -5,7 +5,6 @@ from typing import Any
 
 from core import layout
 from core.files import plain_files
-from engine.prepare import LOG_NAME
 from history.ledger import FoundFile
 from history.models import Run
 
@@ -20,5 +19,8 @@ def found_files(run: Run, inputs: dict[str, Any]) -> list[FoundFile]:
     return [
         FoundFile(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
         for path, status in plain_files(root, MAX_FILES)
-        if path != LOG_NAME and inputs.get(path) != [status.st_size, status.st_mtime_ns] and len(path) <= 1000 and path.isprintable()
+        if path != layout.SHOWN_LOG
+        and inputs.get(path) != [status.st_size, status.st_mtime_ns]
+        and len(path) <= 1000
+        and path.isprintable()
     ]

@@ -7,22 +7,24 @@ resource limits and no new privileges, which the supervisor applies at every lev
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from django.conf import settings
+
 Wrap = Callable[[list[str]], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A level with the words that tell people what it means."""
+    """A level by its name, and how it is put around a command."""
 
     name: str
-    meaning: str
     wrap: Wrap
 
 
-PLAIN = Level("plain", "clean environment and limits; the script could read what the platform's user may read", lambda command: command)
-LEVELS = {level.name: level for level in (PLAIN,)}
+PLAIN = Level("plain", lambda command: command)
+# The highest first.
+LEVELS = (PLAIN,)
 
 
 def level_in_force() -> Level:
-    """The highest level that this host can do."""
-    return PLAIN
+    """The highest level that this host can do, or the one that the operator demands."""
+    return next(level for level in LEVELS if settings.ISOLATION in ("auto", level.name))

@@ -111,6 +111,15 @@ class Parts:
                 os.kill(part.pid, signal.SIGKILL)  # type: ignore[arg-type]
 
 
+def succeeds_in_child(work: Callable[[], None]) -> bool:
+    """Do some work in a child of this process and wait for it; False when it failed, which it has told by itself."""
+    connections.close_all()
+    pid = os.fork()
+    if pid == 0:
+        _live(Part("preparation", work), os.getppid())
+    return os.waitpid(pid, 0)[1] == 0
+
+
 def _live(part: Part, parent: int) -> None:
     """In the child: never returns."""
     status = 1

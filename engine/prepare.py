@@ -19,15 +19,13 @@ from history.status import Kind
 from threads import blobs
 from threads.models import FileRole, ThreadVersion
 
-LOG_NAME = "run.log"
-
 
 def open_log(run: Run) -> Path:
     """The run's log, there and linked into the run directory, whatever a script did to that."""
     folder = layout.control_folder(run.pk)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     layout.ended_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-    log = folder / "log"
+    log = layout.log_path(run.pk)
     log.touch(mode=0o600)
     show_log(run)
     return log
@@ -35,10 +33,10 @@ def open_log(run: Run) -> Path:
 
 def show_log(run: Run) -> None:
     """Put the log under its name into the run directory: the same file where both are on one disk, else a copy."""
-    log = layout.control_folder(run.pk) / "log"
+    log = layout.log_path(run.pk)
     directory = layout.run_directory(run.output_dir)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    shown = directory / LOG_NAME
+    shown = directory / layout.SHOWN_LOG
     with contextlib.suppress(FileNotFoundError):
         if os.path.samefile(log, shown):
             return
@@ -116,13 +114,13 @@ def write_spec(step: StepRun, level: Level, *, is_beside_others: bool) -> Path:
         "grace_seconds": settings.STOP_GRACE_SECONDS,
         "memory_limit_bytes": settings.DEFAULT_MEMORY_LIMIT_MB * 1024 * 1024,
         "directory_limit_bytes": settings.RUN_DIRECTORY_LIMIT_BYTES,
-        "log": str(control / "log"),
+        "log": str(control / layout.LOG),
         "log_limit_bytes": settings.LOG_LIMIT_BYTES,
         "log_prefix": f"[{step.name}] " if is_beside_others else "",
         "log_heading": f"--- Step {step.position}: {step.name}, version {step.version_number} ---\n"
         if step.run.kind == Kind.PROCESS
         else "",
-        "progress": str(control / "progress"),
+        "progress": str(control / layout.PROGRESS),
         "ended_folder": str(layout.ended_folder()),
         "bells": str(layout.bells()),
     }

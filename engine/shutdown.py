@@ -8,6 +8,7 @@ from core import layout
 from core.doorbell import Listener
 from engine import keeper
 from engine.advance import advance
+from engine.host.records import QUEUE_BELL
 from history import ledger
 
 BY = "the shutdown of the platform"
@@ -18,7 +19,7 @@ def stop_scripts(seconds: float) -> int:
 
     Call it when no worker runs any more: it starts nothing.
     """
-    ear = Listener(layout.bells(), "queue")
+    ear = Listener(layout.bells(), QUEUE_BELL)
     try:
         ledger.request_stop_of_all(settings.HOST_KEY, by=BY)
         until = time.monotonic() + seconds

@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError, connection
 from core import layout
 from core.doorbell import Listener, ring
 from engine.advance import advance, start_steps
+from engine.host.records import DRAIN_BELL, QUEUE_BELL
 from engine.isolation import level_in_force
 from engine.recovery import look_after_runs
 from engine.turn import turns
@@ -27,9 +28,6 @@ SLICE_SECONDS = 5.0
 # meanwhile are recorded together, at two thirds of the processor time.
 GATHER_SECONDS = 0.004
 _PROCESSORS = os.cpu_count() or 1
-
-# Supervisors ring the first of these when a worker is listening to it, else the second, which the pusher hears.
-DRAIN_BELL, QUEUE_BELL = "drain", "queue"
 
 
 def drain() -> None:

@@ -39,7 +39,7 @@ class Follower:
 
     def look(self) -> None:
         """By status: has the log grown, or was the progress replaced, since the last look?"""
-        seen = (_size(self.folder / "log"), _mtime(self.folder / "progress"))
+        seen = (_size(self.folder / layout.LOG), _mtime(self.folder / layout.PROGRESS))
         if seen != self._seen:
             self._seen = seen
             self.read_progress()
@@ -122,7 +122,7 @@ class Followers:
                     del self._by_watch[number]
                 elif name == "progress":
                     follower.read_progress()
-                if name in ("log", "progress"):
+                if name in (layout.LOG, layout.PROGRESS):
                     changed.add(follower)
         for follower in changed:
             follower.changed()

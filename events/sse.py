@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from core.text import natural
+
 # Ends proxies' buffering and tells the browser how soon to come back (milliseconds).
 OPENING = b":" + b" " * 64 + b"\nretry: 1000\n\n"
 
@@ -25,8 +27,3 @@ def parse_id(text: str) -> tuple[int | None, int | None]:
     """`<event id>.<log offset>` of a Last-Event-ID; None for what is missing or was not given out by us."""
     cursor, _, offset = text.partition(".")
     return natural(cursor), natural(offset)
-
-
-def natural(text: str) -> int | None:
-    """A whole number that fits a database id."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None

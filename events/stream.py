@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
+from core import layout
 from events import sse
 from events.bus import Bus
 from events.follow import Follower, Followers
@@ -108,7 +109,7 @@ class Stream:
         for run_id in wishes.runs:
             self._followed[run_id] = self.board.followers.follow(run_id, self._file_changed)
         if wishes.log is not None:
-            self._tail = Tail(self._followed[wishes.log].folder / "log", wishes.offset, skip=not wishes.whole)
+            self._tail = Tail(self._followed[wishes.log].folder / layout.LOG, wishes.offset, skip=not wishes.whole)
 
     def _close(self) -> None:
         self.board.hub.remove(self.subscriber)

@@ -14,7 +14,7 @@ MOST_TAIL_BYTES = 8 * 1024 * 1024
 
 def log_path(run: Run) -> Path:
     """Where the log is. It lies out of the script's reach: what the run's directory shows under its name proves nothing."""
-    return layout.control_folder(run.pk) / "log"
+    return layout.log_path(run.pk)
 
 
 def size(run: Run) -> int:

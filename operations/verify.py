@@ -11,6 +11,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from core import layout
+from core.addresses import url_of
 from operations.probe import Api, Missing, guest
 
 DUE_SECONDS = 3
@@ -36,8 +37,7 @@ def verify(*, url: str, timeout: float, say: Say) -> None:
 
 def local_url() -> str:
     """Where the platform listens by its configuration, as seen from this machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.HOST, settings.HOST)  # noqa: S104
-    return f"http://{host}:{settings.PORT}"
+    return url_of(settings.HOST, settings.PORT)
 
 
 class Check:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.utils.csp import CSP
 
+from core.addresses import is_any, url_of
 from pyscheduler.env import Environment, InvalidVariable
 
 env = Environment()
@@ -49,7 +50,7 @@ ISOLATION = env.choice("PYSCHED_ISOLATION", "auto", ("auto", "plain"))
 # What `up` does with running scripts when it ends: `auto` stops them on Ctrl-C and keeps them on SIGTERM.
 ON_SHUTDOWN = env.choice("PYSCHED_ON_SHUTDOWN", "auto", ("auto", "stop", "keep"))
 # Where people and scripts reach the platform.
-PUBLIC_URL = env.text("PYSCHED_URL", f"http://{'127.0.0.1' if HOST in ('0.0.0.0', '::') else HOST}:{PORT}")  # noqa: S104
+PUBLIC_URL = env.text("PYSCHED_URL", url_of(HOST, PORT))
 
 DEFAULT_SCRIPT_TIMEOUT = env.integer("PYSCHED_DEFAULT_SCRIPT_TIMEOUT", 1800, least=1, most=30 * 86400)
 DEFAULT_MEMORY_LIMIT_MB = env.integer("PYSCHED_DEFAULT_MEMORY_LIMIT", 1024, least=16, most=1_048_576)
@@ -74,7 +75,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 12_000
 
 ALLOWED_HOSTS = env.words("PYSCHED_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-if HOST not in ("0.0.0.0", "::", *ALLOWED_HOSTS):  # noqa: S104
+if not is_any(HOST) and HOST not in ALLOWED_HOSTS:
     ALLOWED_HOSTS.append(HOST)
 
 INSTALLED_APPS = [

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from engine.host import kernel
 from tests.postgres import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +39,7 @@ class Platform:
             **(environment or {}),
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.started: list[subprocess.Popen[bytes]] = []
         self.key = ""
 
     # Life
@@ -47,6 +49,7 @@ class Platform:
         with open(self.folder / f"{command[0]}.out", "ab") as output:
             process = subprocess.Popen([*MANAGE, *command], env=self.environment, stdout=output, stderr=output, start_new_session=True)
         self.processes[command[0]] = process
+        self.started.append(process)
         return process
 
     def manage(self, *command: str) -> str:
@@ -132,8 +135,12 @@ class Platform:
     # Processes
 
     def pids(self, title: str) -> list[int]:
-        """Processes of this platform by their title, such as `pyscheduler clock` or `monitor`."""
-        return self._having(environment=f"PYSCHED_DATA_PATH={self.folder}\0", command=title)
+        """Processes of this platform by their title, such as `pyscheduler clock` or `monitor`.
+
+        They are found below what was started here: a title that was set has overwritten the environment the kernel shows.
+        """
+        mine = {pid for process in self.started for pid in (process.pid, *kernel.descendants(process.pid))}
+        return [pid for pid in mine if title in _command(pid)]
 
     def keeper(self) -> list[int]:
         """The keeper and the supervisors it forked."""
@@ -148,9 +155,9 @@ class Platform:
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 with contextlib.suppress(OSError):
-                    words = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
                     # A zombie has neither.
-                    if words and command.encode() in words and environment.encode() in (entry / "environ").read_bytes():
+                    words = _command(int(entry.name))
+                    if words and command in words and environment.encode() in (entry / "environ").read_bytes():
                         found.append(int(entry.name))
         return found
 
@@ -161,6 +168,13 @@ class Platform:
         for pid in [*self.pids(""), *self.keeper(), *self.scripts()]:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _content(response: Any) -> Any:

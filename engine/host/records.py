@@ -12,6 +12,9 @@ from typing import Any
 
 from core.doorbell import ring
 
+# The first is heard by a worker that is at work and stays for more, the second by the pusher.
+DRAIN_BELL, QUEUE_BELL = "drain", "queue"
+
 SPEC, SUPERVISOR, STOP, EXIT = "spec.json", "supervisor.json", "stop.json", "exit.json"
 
 
@@ -53,5 +56,5 @@ def announce_end(folder: str, spec: dict[str, Any], record: dict[str, Any]) -> N
 
 def ring_end(bells: str) -> None:
     """Tell the worker that is at work on this host, or the pusher so that one is, that a step has ended."""
-    if not ring(bells, "drain", b"end"):
-        ring(bells, "queue", b"end")
+    if not ring(bells, DRAIN_BELL, b"end"):
+        ring(bells, QUEUE_BELL, b"end")

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.template import engines
 from django.urls import get_resolver, reverse
 
+from core.addresses import is_any
 from pyscheduler.web.bridge import Answer
 from pyscheduler.web.environ import environ_of
 from pyscheduler.web.wsgi import application
@@ -23,7 +24,7 @@ def warm_up() -> None:
 
 
 def _get(path: str) -> None:
-    host = settings.HOST if settings.HOST not in ("0.0.0.0", "::") else settings.ALLOWED_HOSTS[0]  # noqa: S104 - compared, not bound
+    host = settings.ALLOWED_HOSTS[0] if is_any(settings.HOST) else settings.HOST
     scope: dict[str, Any] = {
         "method": "GET",
         "scheme": "http",

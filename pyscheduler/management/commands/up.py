@@ -10,10 +10,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django_q.conf import Conf
 
-from core.kernel import hide_memory
+from core.addresses import is_any, url_of
+from core.kernel import hide_memory, limit_arenas
 from engine.cluster import is_stuck, run_cluster
 from engine.keeper import renew_keeper
-from engine.parts import Part, Parts
+from engine.parts import Part, Parts, succeeds_in_child
 from engine.shutdown import stop_scripts
 from operations.bootstrap import prepare
 from operations.demo import ensure_demo
@@ -50,8 +51,11 @@ class Command(BaseCommand):
             listener = bind(host, port)
         except CannotListen as error:
             raise CommandError(str(error)) from None
-        self._prepare(demo=not options["no_demo"])
+        # In a child: what migrations and the demo load is of no use to the parts, which are copies of this process.
+        if not succeeds_in_child(lambda: self._prepare(demo=not options["no_demo"])):
+            raise CommandError("The database could not be prepared; the lines above say why.")
         renew_keeper()
+        limit_arenas()
         warm_up()
         connections.close_all()
         gc.collect()
@@ -73,9 +77,8 @@ class Command(BaseCommand):
         Conf.WORKERS = workers
         settings.HOST, settings.PORT = host, port
         if "PYSCHED_URL" not in os.environ:
-            shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
-            settings.PUBLIC_URL = f"http://{shown}:{port}"
-        if host not in settings.ALLOWED_HOSTS and host not in ("0.0.0.0", "::"):  # noqa: S104
+            settings.PUBLIC_URL = url_of(host, port)
+        if not is_any(host) and host not in settings.ALLOWED_HOSTS:
             settings.ALLOWED_HOSTS.append(host)
 
     def _prepare(self, *, demo: bool) -> None:
@@ -84,6 +87,7 @@ class Command(BaseCommand):
             ensure_demo()
         if credentials:
             self.stdout.write(credentials.sentence)
+            self.stdout.flush()
 
     def _end(self, parts: Parts, why: signal.Signals, scripts: str) -> None:
         self.stdout.write("Ending …")

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from core.addresses import url_of
 from core.kernel import hide_memory
 from pyscheduler.web.server import CannotListen, bind, serve
 
@@ -25,10 +26,9 @@ class Command(BaseCommand):
             listener = bind(options["host"], options["port"])
         except CannotListen as error:
             raise CommandError(str(error)) from None
-        host, port = listener.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
+        address = url_of(*listener.getsockname()[:2])
         try:
-            serve(listener, lambda: self.stdout.write(f"Web server: http://{shown}:{port}/"))
+            serve(listener, lambda: self.stdout.write(f"Web server: {address}/"))
         except DatabaseError as error:
             fault = str(error).strip().splitlines()[0]
             raise CommandError(f"The database cannot be read ({fault}); is it there, and has `manage.py migrate` been run?") from None
