@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from core.errors import InvalidInput
-from core.plain import check_parameters
+from core.parameters import check_parameters
 
 MAX_ID = 2**63 - 1
 

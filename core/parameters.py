@@ -1,4 +1,4 @@
-"""Parameters of a run as people type them: rows of a name and a value.
+"""Parameters of a run: what may be one, and how people type them, as rows of a name and a value.
 
 A value is text, unless it reads as JSON: `10`, `true`, `["a", "b"]`. Text that would read as JSON is written in
 quotes, so what was kept comes back the same when it is shown and saved again.
@@ -9,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.errors import InvalidInput
+from core.plain import first_fault
 
 MAX_PARAMETERS = 50
-MAX_VALUE = 10_000
+MAX_NAME = 100
+MAX_VALUE = 10_000  # Characters, as a field shows it.
+MAX_BYTES = 50_000  # All of them together, as JSON.
 
 
 def _refuse(constant: str) -> None:
@@ -36,25 +39,46 @@ def text_of(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def from_rows(names: Sequence[str], texts: Sequence[str], field: str = "parameters") -> dict[str, Any]:
-    """Parameters from rows; rows left empty are passed over. InvalidInput by `field` names the faulty row."""
+def check_parameters(parameters: Any) -> dict[str, Any]:
+    """The parameters, if a run can be given them and a page can show them; else InvalidInput by `parameters`.
+
+    A run's and its step's are merged and reach the script in one variable, which Linux limits to 128 KiB.
+    """
+    if not isinstance(parameters, dict) or any(not isinstance(name, str) for name in parameters):
+        raise _fault("Parameters are names with values.")
+    if len(parameters) > MAX_PARAMETERS:
+        raise _fault(f"There are {len(parameters)} parameters; {MAX_PARAMETERS} are the most.")
+    for name, value in parameters.items():
+        if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+            raise _fault(f"The name of a parameter has 1 to {MAX_NAME} characters, none of them control characters.")
+        if fault := first_fault(value):
+            raise _fault(f"{name}: {fault[1]}")
+    size = len(json.dumps(parameters))
+    if size > MAX_BYTES:
+        raise _fault(f"The parameters have {size:,} bytes as JSON; {MAX_BYTES:,} are the most.")
+    for name, value in parameters.items():
+        if (length := len(text_of(value))) > MAX_VALUE:
+            raise _fault(f"The value of {name!r} has {length:,} characters; {MAX_VALUE:,} are the most.")
+    return parameters
+
+
+def _fault(message: str) -> InvalidInput:
+    return InvalidInput.of("parameters", message)
+
+
+def from_rows(names: Sequence[str], texts: Sequence[str]) -> dict[str, Any]:
+    """Parameters from rows; rows left empty are passed over. InvalidInput as by `check_parameters`, or names the faulty row."""
     parameters: dict[str, Any] = {}
     for number, (name, text) in enumerate(zip(names, texts, strict=False), start=1):
-        name = name.strip()
-        if not name and not text.strip():
+        name, text = name.strip(), text.strip()
+        if not name and not text:
             continue
         if not name:
-            raise InvalidInput.of(field, f"Parameter {number} has a value but no name.")
-        if len(name) > 100 or not name.isprintable():
-            raise InvalidInput.of(field, f"The name of parameter {number} is longer than 100 characters or has control characters in it.")
+            raise _fault(f"Parameter {number} has a value but no name.")
         if name in parameters:
-            raise InvalidInput.of(field, f"There are two parameters {name!r}.")
-        if len(text) > MAX_VALUE or "\0" in text:
-            raise InvalidInput.of(field, f"The value of {name!r} is longer than {MAX_VALUE:,} characters or has a NUL in it.")
-        parameters[name] = value_of(text.strip())
-    if len(parameters) > MAX_PARAMETERS:
-        raise InvalidInput.of(field, f"There are {len(parameters)} parameters; {MAX_PARAMETERS} are the most.")
-    return parameters
+            raise _fault(f"There are two parameters {name!r}.")
+        parameters[name] = value_of(text)
+    return check_parameters(parameters)
 
 
 def to_rows(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -4,18 +4,12 @@ JSON in Python holds more than that: NUL characters (PostgreSQL refuses them), h
 write them), numbers that overflowed to infinity, and nesting that ends in a RecursionError somewhere else.
 """
 
-import json
 import math
 from collections.abc import Iterator
 from typing import Any
 
-from core.errors import InvalidInput
-from core.parameters import MAX_PARAMETERS
-
 MAX_DEPTH = 20
 MAX_DIGITS = 1000
-MAX_PARAMETER_NAME = 100
-MAX_PARAMETER_BYTES = 50_000
 
 
 def text_fault(text: str) -> str | None:
@@ -61,25 +55,3 @@ def _fault_of(item: Any, depth: int) -> str | None:
     if item is not None and not isinstance(item, (bool, int, float, str, list, dict)):
         return f"It is text, a number, a flag or a list, not {type(item).__name__}."
     return None
-
-
-def check_parameters(parameters: Any, field: str = "parameters") -> dict[str, Any]:
-    """The parameters, if a run can be given them; else InvalidInput by `field`.
-
-    A run's and its step's are merged and reach the script in one variable, which Linux limits to 128 KiB.
-    """
-    if not isinstance(parameters, dict) or any(not isinstance(name, str) for name in parameters):
-        raise InvalidInput.of(field, "Parameters are names with values.")
-    if len(parameters) > MAX_PARAMETERS:
-        raise InvalidInput.of(field, f"There are {len(parameters)} parameters; {MAX_PARAMETERS} are the most.")
-    for name, value in parameters.items():
-        if not name.strip() or len(name) > MAX_PARAMETER_NAME or not name.isprintable():
-            raise InvalidInput.of(
-                field, f"The name of a parameter has 1 to {MAX_PARAMETER_NAME} characters, none of them control characters."
-            )
-        if fault := first_fault(value):
-            raise InvalidInput.of(field, f"{name}: {fault[1]}")
-    size = len(json.dumps(parameters))
-    if size > MAX_PARAMETER_BYTES:
-        raise InvalidInput.of(field, f"The parameters have {size:,} bytes as JSON; {MAX_PARAMETER_BYTES:,} are the most.")
-    return parameters

@@ -13,7 +13,7 @@ from accounts.models import Team, User
 from accounts.roles import Role
 from accounts.services import record
 from core.errors import Conflict, InvalidInput
-from core.plain import check_parameters
+from core.parameters import check_parameters
 from events.models import Event
 from events.services import publish_all
 from history.models import Run, StepRun

@@ -12,7 +12,7 @@ from accounts.roles import Role
 from accounts.services import record
 from core.errors import InvalidInput
 from core.names import clean_name, first_free, safe_name
-from core.plain import check_parameters
+from core.parameters import check_parameters
 from processes.models import MAX_STEPS, OnFailure, Process, Step
 from threads.models import MAX_TIMEOUT_SECONDS, Thread
 

@@ -8,7 +8,7 @@ from typing import Any
 from accounts.models import Team
 from core.errors import InvalidInput
 from core.names import clean_name
-from core.plain import check_parameters
+from core.parameters import check_parameters
 from history.services import MAX_PRIORITY
 from processes.models import Process
 from schedules.cron import parse

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.errors import InvalidInput
-from core.parameters import from_rows, text_of, to_rows, value_of
+from core.parameters import check_parameters, from_rows, text_of, to_rows, value_of
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def test_what_is_shown_and_saved_again_is_what_it_was(value: Any) -> None:
     [
         (["", "b"], ["1", "2"], "Parameter 1 has a value but no name."),
         (["a", "a"], ["1", "2"], "There are two parameters 'a'."),
-        (["x" * 101], ["1"], "longer than 100 characters"),
+        (["x" * 101], ["1"], "has 1 to 100 characters"),
         (["a\tb"], ["1"], "control characters"),
-        (["a"], ["x" * 10_001], "longer than 10,000 characters"),
-        (["a"], ["\0"], "has a NUL in it"),
+        (["a"], ["x" * 10_001], "has 10,001 characters; 10,000 are the most."),
+        (["a"], ["\0"], "There is a NUL character in it."),
         ([f"n{n}" for n in range(51)], ["1"] * 51, "There are 51 parameters; 50 are the most."),
     ],
 )
@@ -56,6 +56,18 @@ def test_rows_that_mean_nothing_are_refused(names: list[str], values: list[str],
     with pytest.raises(InvalidInput) as refused:
         from_rows(names, values)
     assert said in refused.value.fields["parameters"][0]
+
+
+@pytest.mark.parametrize("value", ["x" * 10_001, list(range(4000)), {"text": "x" * 10_000}])
+def test_no_door_takes_a_value_that_a_page_could_not_save_again(value: Any) -> None:
+    with pytest.raises(InvalidInput, match="characters; 10,000 are the most"):
+        check_parameters({"name": value})
+
+
+@pytest.mark.parametrize("value", ["x" * 10_000, list(range(1800)), [1.5] * 1500])
+def test_a_value_that_one_door_takes_is_taken_by_the_other(value: Any) -> None:
+    [(name, text)] = to_rows(check_parameters({"name": value}))
+    assert from_rows([name], [text]) == {"name": value}
 
 
 def test_empty_rows_are_passed_over() -> None:
