@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from core.errors import DomainError, InvalidInput
 from core.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Page, Part, cut, page_of
+from core.text import natural
 
 logger = logging.getLogger(__name__)
 
@@ -121,10 +122,10 @@ class CursorPages(BasePagination):
         ]
 
     def _limit(self, request: Request) -> int:
-        text = request.query_params.get("limit", str(DEFAULT_LIMIT))
-        if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:6]) <= MAX_LIMIT:
+        limit = natural(request.query_params.get("limit", str(DEFAULT_LIMIT)))
+        if limit is None or not 1 <= limit <= MAX_LIMIT:
             raise InvalidInput.of("limit", f"Use a whole number from 1 to {MAX_LIMIT}.")
-        return int(text)
+        return limit
 
     def _link(self, cursor: Cursor | None) -> str | None:
         return replace_query_param(self.request.build_absolute_uri(), "cursor", str(cursor)) if cursor else None

@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.models import Model, QuerySet
 
 from core.errors import InvalidInput
+from core.text import natural
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -30,9 +31,10 @@ class Cursor:
         """None for an empty text; InvalidInput for one that no page of ours gave out."""
         if not text:
             return None
-        if text[0] not in "ab" or not text[1:].isascii() or not text[1:].isdigit() or len(text) > 19:
+        number = natural(text[1:])
+        if text[0] not in "ab" or number is None:
             raise InvalidInput.of("cursor", "This cursor was not given out here; start from the first page.")
-        return cls(id=int(text[1:]), older=text[0] == "b")
+        return cls(id=number, older=text[0] == "b")
 
 
 type Part = Mapping[str, Any]

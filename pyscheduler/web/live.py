@@ -9,8 +9,9 @@ from urllib.parse import parse_qs
 from django.db import DatabaseError
 
 from core.errors import DomainError, InvalidInput
+from core.text import natural
 from events.hub import Topic
-from events.sse import natural, parse_id
+from events.sse import parse_id
 from events.stream import Stream, Switchboard, Teams, Wishes
 from pyscheduler.web.answers import Receive, Scope, Send, refuse
 from pyscheduler.web.gate import Credentials, Visitor, admit, check_origin
