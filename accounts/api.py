@@ -1,10 +1,8 @@
 """Log-in, teams, members, keys and the audit log over the API."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth import authenticate, login, logout
-from django.db.models import QuerySet
 from django.middleware.csrf import get_token
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -12,10 +10,9 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 
 from accounts import services
-from accounts.access import require, teams_where
+from accounts.access import audit_visible_to, keys_visible_to, memberships_visible_to, require, roles_in, team_named
 from accounts.authentication import BrowserSession, caller, login_throttles
-from accounts.keys import keys_visible_to
-from accounts.models import AuditEntry, Membership, Team, User
+from accounts.models import Membership, Team, User
 from accounts.querysets import teams_of
 from accounts.roles import Role
 from accounts.shapes import (
@@ -33,16 +30,8 @@ from accounts.shapes import (
     TeamQuery,
     TeamShape,
 )
-from core.endpoint import CleanJSON, Endpoint, call
-from core.errors import Forbidden, InvalidInput, NotFound
-
-
-def team_named(user: User, slug: str) -> Team:
-    """The team of that slug among those the user belongs to; InvalidInput by field else."""
-    team = teams_of(user).filter(slug=slug).first()
-    if team is None:
-        raise InvalidInput.of("team", f"There is no team {slug!r} for you.")
-    return team
+from core.endpoint import WITH_CONFLICT, CleanJSON, Endpoint, call
+from core.errors import InvalidInput, NotFound
 
 
 class Login(Endpoint):
@@ -78,16 +67,6 @@ class Logout(Endpoint):
         return Response(status=204)
 
 
-def roles_in(user: User, teams: Sequence[Team]) -> dict[int, Role]:
-    """The user's role in each of the teams, which are ones he sees; one query."""
-    held = dict(Membership.objects.filter(user=user, team__in=teams).values_list("team_id", "role"))
-    roles = {team.pk: Role.OWNER if user.is_superuser else Role(held[team.pk]) for team in teams}
-    if not user.key:
-        return roles
-    ceiling = user.key.ceiling
-    return {team: min(role, ceiling, key=lambda one: one.rank) for team, role in roles.items()}
-
-
 class Teams(Endpoint):
     @call("List teams", answer=TeamShape, many=True)
     def get(self, request: Request) -> Response:
@@ -100,19 +79,23 @@ class Teams(Endpoint):
         """You become its owner."""
         user = caller(request)
         team = services.create_team(user=user, **self.body(TeamBody))
-        return Response(TeamShape(team, context={"user": user}).data, status=201)
+        return Response(_shown(user, team), status=201)
 
 
 class OneTeam(Endpoint):
     @call("Read a team", answer=TeamShape)
     def get(self, request: Request, pk: int) -> Response:
-        return Response(TeamShape(_team(request, pk), context={"user": request.user}).data)
+        return Response(_shown(caller(request), _team(request, pk)))
 
     @call("Rename a team", body=TeamBody, answer=TeamShape)
     def patch(self, request: Request, pk: int) -> Response:
         """The slug stays as it is."""
         team = services.rename_team(team=_team(request, pk), user=caller(request), name=self.body(TeamBody)["name"])
-        return Response(TeamShape(team, context={"user": request.user}).data)
+        return Response(_shown(caller(request), team))
+
+
+def _shown(user: User, team: Team) -> Any:
+    return TeamShape(team, context={"roles": roles_in(user, [team])}).data
 
 
 def _team(request: Request, pk: int) -> Team:
@@ -126,12 +109,12 @@ class Members(Endpoint):
     @call("List members", query=TeamQuery, answer=MemberShape, many=True)
     def get(self, request: Request) -> Response:
         """Of all your teams, or of the one that `team` names."""
-        rows = _memberships(caller(request))
+        rows = memberships_visible_to(caller(request))
         if team := self.query.get("team"):
             rows = rows.filter(team=team_named(caller(request), team))
         return self.paged(rows, lambda found: MemberShape(found, many=True).data)
 
-    @call("Add a member", body=MemberBody, answer=MemberShape, status=201, refusals=(400, 401, 403, 404, 409, 429))
+    @call("Add a member", body=MemberBody, answer=MemberShape, status=201, refusals=WITH_CONFLICT)
     def post(self, request: Request) -> Response:
         """For owners. Who is a member already gets the role."""
         given = self.body(MemberBody)
@@ -149,14 +132,14 @@ class OneMember(Endpoint):
     def get(self, request: Request, pk: int) -> Response:
         return Response(MemberShape(_membership(request, pk)).data)
 
-    @call("Change a role", body=RoleBody, answer=MemberShape, refusals=(400, 401, 403, 404, 409, 429))
+    @call("Change a role", body=RoleBody, answer=MemberShape, refusals=WITH_CONFLICT)
     def patch(self, request: Request, pk: int) -> Response:
         """For owners. A team keeps one owner at least."""
         row = _membership(request, pk)
         role = Role(self.body(RoleBody)["role"])
         return Response(MemberShape(services.set_member(team=row.team, member=row.user, role=role, user=caller(request))).data)
 
-    @call("Remove a member", status=204, refusals=(400, 401, 403, 404, 409, 429))
+    @call("Remove a member", status=204, refusals=WITH_CONFLICT)
     def delete(self, request: Request, pk: int) -> Response:
         """For owners. The person's keys of this team end."""
         row = _membership(request, pk)
@@ -164,12 +147,8 @@ class OneMember(Endpoint):
         return Response(status=204)
 
 
-def _memberships(user: User) -> "QuerySet[Membership]":
-    return Membership.objects.filter(team__in=teams_of(user)).select_related("team", "user")
-
-
 def _membership(request: Request, pk: int) -> Membership:
-    row = _memberships(caller(request)).filter(pk=pk).first()
+    row = memberships_visible_to(caller(request)).filter(pk=pk).first()
     if row is None:
         raise NotFound
     return row
@@ -229,13 +208,3 @@ class Audit(Endpoint):
             rows = rows.filter(username=wanted["user"])
         rows = rows.filter(**{name: str(wanted[name]) for name in ("verb", "target_type", "target_id") if name in wanted})
         return self.paged(rows, lambda found: AuditShape(found, many=True).data)
-
-
-def audit_visible_to(user: User) -> "QuerySet[AuditEntry]":
-    """Forbidden for who owns no team: an empty list would say that nothing ever happened."""
-    owned = teams_where(user, Role.OWNER)
-    if user.is_superuser and not user.key:
-        return AuditEntry.objects.all()
-    if not owned:
-        raise Forbidden("The audit log is for the owners of teams.")
-    return AuditEntry.objects.filter(team__in=owned)

@@ -106,6 +106,11 @@ class ErrorShape(serializers.Serializer[Any]):
     error = ErrorDetail()
 
 
+# Which refusals a call may meet: a read or a plain change, one that may not fit what is there, one that takes files.
+USUAL = (400, 401, 403, 404, 429)
+WITH_CONFLICT = (400, 401, 403, 404, 409, 429)
+WITH_FILES = (400, 401, 403, 404, 409, 413, 415, 429)
+
 REFUSALS = {
     400: "Something that was sent cannot be used; `fields` says what.",
     401: "No key and no session, or one that is not known.",
@@ -127,7 +132,7 @@ def call(
     status: int = 200,
     many: bool = False,
     also: dict[int, Any] | None = None,
-    refusals: tuple[int, ...] = (400, 401, 403, 404, 429),
+    refusals: tuple[int, ...] = USUAL,
     description: str = "",
     **more: Any,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -186,6 +191,11 @@ class Endpoint(APIView):
         if isinstance(data, QueryDict):
             data = _plain(data, shape)
         return _checked(shape(data=data, partial=partial, context={"whole": self.request.method == "PUT"}))
+
+    @staticmethod
+    def made(data: Any, path: str, status: int = 201) -> Response:
+        """The answer that something is made; it lies at `path` below the API's root."""
+        return Response(data, status=status, headers={"Location": f"/api/v1/{path}"})
 
     def paged(self, rows: "QuerySet[Any]", shape: Callable[[list[Any]], Any], parts: Sequence[Part] = ()) -> Response:
         """One page of `rows`, each in `shape`: a function of the page's rows. For `parts` see `core.paging.by_id`."""

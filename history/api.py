@@ -10,11 +10,10 @@ from drf_spectacular.types import OpenApiTypes
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.access import fetch
-from accounts.api import team_named
+from accounts.access import fetch, team_named
 from accounts.authentication import caller
 from accounts.roles import Role
-from core.endpoint import Endpoint, Nothing, call
+from core.endpoint import WITH_CONFLICT, Endpoint, Nothing, call
 from core.paging import Part
 from history import files, logs
 from history.forms import named
@@ -68,7 +67,7 @@ class OneRun(Endpoint):
 
 
 class Stop(Endpoint):
-    @call("Stop a run", body=Nothing, answer=RunShape, refusals=(400, 401, 403, 404, 409, 429))
+    @call("Stop a run", body=Nothing, answer=RunShape, refusals=WITH_CONFLICT)
     def post(self, request: Request, pk: int) -> Response:
         """One that waits ends at once. Of one that runs the whole tree of processes is ended: politely, then by force.
         409 when it has ended already."""

@@ -5,11 +5,10 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.access import fetch
-from accounts.api import team_named
+from accounts.access import fetch, team_named
 from accounts.authentication import KeyAuthentication, caller
 from accounts.roles import Role
-from core.endpoint import Endpoint, call
+from core.endpoint import WITH_CONFLICT, Endpoint, call
 from core.errors import Conflict, NotFound
 from history.api import answer_run
 from history.services import queue_run
@@ -18,8 +17,6 @@ from history.status import Trigger
 from history.waiting import wait_for_end
 from processes.models import Process
 from threads.models import Thread
-
-REFUSALS = (400, 401, 403, 404, 409, 429)
 
 
 class _Start(Endpoint):
@@ -37,7 +34,7 @@ class _Start(Endpoint):
 class RunThread(_Start):
     rows = Thread.objects.select_related("team", "current_version")
 
-    @call("Run a thread", body=StartBody, answer=RunShape, status=201, refusals=REFUSALS)
+    @call("Run a thread", body=StartBody, answer=RunShape, status=201, refusals=WITH_CONFLICT)
     def post(self, request: Request, pk: int) -> Response:
         """Queues one run. 409 when it cannot run: disabled, or without a saved version."""
         return self.start(request, pk)
@@ -46,7 +43,7 @@ class RunThread(_Start):
 class RunProcess(_Start):
     rows = Process.objects.select_related("team")
 
-    @call("Run a process", body=StartBody, answer=RunShape, status=201, refusals=REFUSALS)
+    @call("Run a process", body=StartBody, answer=RunShape, status=201, refusals=WITH_CONFLICT)
     def post(self, request: Request, pk: int) -> Response:
         """Queues one run of all its steps; the parameters go to each of them. 409 when it cannot run."""
         return self.start(request, pk)
@@ -94,13 +91,18 @@ class TriggerThread(_Trigger):
     rows = Thread.objects.select_related("team", "current_version")
 
     @call(
-        "Trigger a thread by URL", query=ThreadTriggerQuery, answer=RunShape, also={202: RunShape}, refusals=REFUSALS, description=WAITING
+        "Trigger a thread by URL",
+        query=ThreadTriggerQuery,
+        answer=RunShape,
+        also={202: RunShape},
+        refusals=WITH_CONFLICT,
+        description=WAITING,
     )
     def get(self, request: Request, safe_name: str) -> Response:
         return self.trigger(request, safe_name)
 
     @call("Trigger a thread by URL, with parameters", query=ThreadTriggerQuery, body=StartBody, answer=RunShape, also={202: RunShape},
-          refusals=REFUSALS, description=WAITING)  # fmt: skip
+          refusals=WITH_CONFLICT, description=WAITING)  # fmt: skip
     def post(self, request: Request, safe_name: str) -> Response:
         return self.trigger(request, safe_name)
 
@@ -108,11 +110,13 @@ class TriggerThread(_Trigger):
 class TriggerProcess(_Trigger):
     rows = Process.objects.select_related("team")
 
-    @call("Trigger a process by URL", query=TriggerQuery, answer=RunShape, also={202: RunShape}, refusals=REFUSALS, description=WAITING)
+    @call(
+        "Trigger a process by URL", query=TriggerQuery, answer=RunShape, also={202: RunShape}, refusals=WITH_CONFLICT, description=WAITING
+    )
     def get(self, request: Request, safe_name: str) -> Response:
         return self.trigger(request, safe_name)
 
     @call("Trigger a process by URL, with parameters", query=TriggerQuery, body=StartBody, answer=RunShape, also={202: RunShape},
-          refusals=REFUSALS, description=WAITING)  # fmt: skip
+          refusals=WITH_CONFLICT, description=WAITING)  # fmt: skip
     def post(self, request: Request, safe_name: str) -> Response:
         return self.trigger(request, safe_name)

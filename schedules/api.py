@@ -8,12 +8,11 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.access import fetch
-from accounts.api import team_named
+from accounts.access import fetch, team_named
 from accounts.authentication import caller
 from accounts.models import User
 from accounts.roles import Role
-from core.endpoint import Endpoint, Nothing, PageQuery, call
+from core.endpoint import WITH_CONFLICT, Endpoint, Nothing, PageQuery, call
 from core.errors import InvalidInput
 from history.api import answer_run, list_runs
 from history.models import Run
@@ -42,8 +41,8 @@ def _shown(schedules: Sequence[Schedule]) -> Any:
 
 def _one(schedule: Schedule, status: int = 200) -> Response:
     fresh = _complete(Schedule.objects.filter(pk=schedule.pk)).get()
-    headers = {"Location": f"/api/v1/schedules/{schedule.pk}"} if status == 201 else None
-    return Response(_shown([fresh])[0], status=status, headers=headers)
+    shown = _shown([fresh])[0]
+    return Endpoint.made(shown, f"schedules/{schedule.pk}") if status == 201 else Response(shown)
 
 
 class Schedules(Endpoint):
@@ -115,7 +114,7 @@ class OneSchedule(Endpoint):
 
 
 class Toggle(Endpoint):
-    @call("Enable or disable a schedule", body=ToggleBody, answer=ScheduleShape, refusals=(400, 401, 403, 404, 409, 429))
+    @call("Enable or disable a schedule", body=ToggleBody, answer=ScheduleShape, refusals=WITH_CONFLICT)
     def post(self, request: Request, pk: int) -> Response:
         """Sets `enabled`, or turns it over when nothing is sent."""
         schedule = _schedule(request, pk, Role.EDITOR)
@@ -124,7 +123,7 @@ class Toggle(Endpoint):
 
 
 class RunNow(Endpoint):
-    @call("Run a schedule now", body=Nothing, answer=RunShape, status=201, refusals=(400, 401, 403, 404, 409, 429))
+    @call("Run a schedule now", body=Nothing, answer=RunShape, status=201, refusals=WITH_CONFLICT)
     def post(self, request: Request, pk: int) -> Response:
         """With its parameters and priority, whether it is enabled or not. Its due times stay as they are."""
         schedule = _schedule(request, pk, Role.RUNNER)
