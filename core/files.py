@@ -14,10 +14,10 @@ _SYS_OPENAT2 = 437
 _RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH = 4, 8
 
 
-def write_atomic(path: Path, content: bytes, mode: int = 0o600) -> None:
+def write_atomic(path: Path, content: bytes) -> None:
     """After this the file has the whole content, on disk, or what it had before."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -31,18 +31,12 @@ class UnsafeFile(OSError):
 def open_beneath(root: Path, relative: str) -> int:
     """A descriptor for reading a regular file below `root`, through no link of any kind.
 
-    Refuses symbolic links, `..`, hard links (a file of somebody else could be one), devices, sockets and FIFOs.
-    openat2(2), so that no one can swap a directory for a link in between.
+    `root` is a folder of the platform's; everything below may be a script's. Refuses symbolic links, `..`, hard links
+    (a file of somebody else could be one), devices, sockets and FIFOs.
     """
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        how = struct.pack("QQQ", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW, 0, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS)
-        descriptor: int = _libc.syscall(_SYS_OPENAT2, folder, os.fsencode(relative), how, ctypes.c_size_t(len(how)))
-        if descriptor < 0:
-            number = ctypes.get_errno()
-            if number == errno.ENOENT:
-                raise FileNotFoundError(number, os.strerror(number), relative)
-            raise UnsafeFile(number, os.strerror(number), relative)
+        descriptor = _open_at(folder, relative, os.O_NONBLOCK)
     finally:
         os.close(folder)
     status = os.fstat(descriptor)
@@ -52,23 +46,48 @@ def open_beneath(root: Path, relative: str) -> int:
     return descriptor
 
 
-def plain_files(root: Path, most: int) -> Iterator[tuple[str, os.stat_result]]:
-    """At most `most` regular files below `root` with their status, links not followed; a missing root has none."""
-    found = 0
+def plain_files(root: Path, below: str, most: int) -> list[tuple[str, os.stat_result]]:
+    """At most `most` regular files of the directory `below` of `root`, paths relative to it, by path; no link is followed.
+
+    What cannot be read is left out: a path too long for the kernel, a directory without permission, one that is gone.
+    """
+    found: list[tuple[str, os.stat_result]] = []
+    base = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     pending = [""]
-    while pending:
-        folder = pending.pop()
-        try:
-            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
-        except OSError:
-            continue
-        for entry in entries:
-            relative = f"{folder}/{entry.name}" if folder else entry.name
-            status = entry.stat(follow_symlinks=False)
-            if stat.S_ISDIR(status.st_mode):
-                pending.append(relative)
-            elif stat.S_ISREG(status.st_mode):
-                if found == most:
-                    return
-                found += 1
-                yield relative, status
+    try:
+        while pending and len(found) < most:
+            folder = pending.pop()
+            try:
+                found += _files_of(base, below, folder, pending)
+            except OSError:
+                continue
+    finally:
+        os.close(base)
+    return sorted(found[:most], key=lambda file: file[0])
+
+
+def _files_of(base: int, below: str, folder: str, pending: list[str]) -> Iterator[tuple[str, os.stat_result]]:
+    """Regular files directly in a folder; its subfolders go to `pending`."""
+    descriptor = _open_at(base, f"{below}/{folder}" if folder else below, os.O_DIRECTORY)
+    try:
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                relative = f"{folder}/{entry.name}" if folder else entry.name
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append(relative)
+                elif stat.S_ISREG(status.st_mode):
+                    yield relative, status
+    finally:
+        os.close(descriptor)
+
+
+def _open_at(folder: int, relative: str, flags: int) -> int:
+    """openat2(2): no one can swap a directory for a link between the look and the opening."""
+    how = struct.pack("QQQ", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS)
+    descriptor: int = _libc.syscall(_SYS_OPENAT2, folder, os.fsencode(relative), how, ctypes.c_size_t(len(how)))
+    if descriptor < 0:
+        number = ctypes.get_errno()
+        kind = FileNotFoundError if number == errno.ENOENT else UnsafeFile
+        raise kind(number, os.strerror(number), relative)
+    return descriptor

@@ -11,17 +11,17 @@ MAX_NAME = 100
 MAX_SAFE_NAME = 60
 
 
-def clean_name(name: str, field: str = "name") -> str:
-    """The name without surrounding or doubled white space; InvalidInput by field when it cannot name anything."""
+def clean_name(name: str) -> str:
+    """The name without surrounding or doubled white space; InvalidInput by `name` when it cannot name anything."""
     cleaned = " ".join(str(name).split())
     if not cleaned:
-        raise InvalidInput.of(field, "Give it a name.")
+        raise InvalidInput.of("name", "Give it a name.")
     if len(cleaned) > MAX_NAME:
-        raise InvalidInput.of(field, f"The name has {len(cleaned)} characters; {MAX_NAME} are the most.")
+        raise InvalidInput.of("name", f"The name has {len(cleaned)} characters; {MAX_NAME} are the most.")
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in cleaned):
-        raise InvalidInput.of(field, "The name has control characters in it.")
+        raise InvalidInput.of("name", "The name has control characters in it.")
     if not any(char.isalnum() for char in cleaned):
-        raise InvalidInput.of(field, "The name needs at least one letter or digit.")
+        raise InvalidInput.of("name", "The name needs at least one letter or digit.")
     return cleaned
 
 
