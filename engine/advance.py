@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.db import transaction
 
@@ -93,9 +94,22 @@ def _end_of(step: StepRun) -> Ended | None:
     spec = records.read(str(folder / records.SPEC)) or {}
     last_line = exception_line(_log_tail(step.run)) if record.get("exit_code") else ""
     end = outcome_of(record, timeout_seconds=step.timeout_seconds, stopped_by=step.run.stop_requested_by, last_line=last_line)
-    if step.run.output_dir:
-        show_log(step.run)
-    return Ended(step, end, found_files(step.run, spec.get("inputs", {})))
+    return Ended(step, end, _left_behind(step.run, spec.get("inputs", {})))
+
+
+def _left_behind(run: Run, inputs: dict[str, Any]) -> list[FoundFile]:
+    """The files of the run's directory, with the log shown among them. What a script did to it never holds up the record of its end."""
+    if not run.output_dir:
+        return []
+    try:
+        show_log(run)
+    except OSError as error:
+        logger.warning("The log of run %s could not be shown in its directory: %s", run.pk, error)
+    try:
+        return found_files(run, inputs)
+    except OSError as error:
+        logger.warning("The files of run %s could not be collected: %s", run.pk, error)
+        return []
 
 
 def _log_tail(run: Run) -> bytes:

@@ -13,12 +13,9 @@ MAX_FILES = 10_000
 
 def found_files(run: Run, inputs: dict[str, Any]) -> list[FoundFile]:
     """Regular files below the run's directory, links not followed; neither the log nor inputs that are as they were laid."""
-    if not run.output_dir:
-        return []
-    root = layout.run_directory(run.output_dir)
     return [
         FoundFile(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
-        for path, status in plain_files(root, MAX_FILES)
+        for path, status in plain_files(layout.runs_folder(), run.output_dir, MAX_FILES)
         if path != layout.SHOWN_LOG
         and inputs.get(path) != [status.st_size, status.st_mtime_ns]
         and len(path) <= 1000

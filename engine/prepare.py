@@ -32,20 +32,26 @@ def open_log(run: Run) -> Path:
 
 
 def show_log(run: Run) -> None:
-    """Put the log under its name into the run directory: the same file where both are on one disk, else a copy."""
-    log = layout.log_path(run.pk)
-    directory = layout.run_directory(run.output_dir)
+    """Put the log under its name into the run directory: the same file where both are on one disk, else a copy.
+
+    OSError when the script left something in its place that is not ours to take away.
+    """
+    log, directory = layout.log_path(run.pk), layout.run_directory(run.output_dir)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if directory.is_symlink():
+        raise NotADirectoryError(errno.ENOTDIR, "the run's directory was replaced by a link", str(directory))
     shown = directory / layout.SHOWN_LOG
     with contextlib.suppress(FileNotFoundError):
-        if os.path.samefile(log, shown):
+        there, ours = shown.lstat(), log.stat()
+        if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
             return
-    with contextlib.suppress(OSError):
         shown.unlink()
     try:
         os.link(log, shown)
     except OSError:
-        shutil.copyfile(log, shown)
+        # Exclusive: what lies there by now, a link perhaps, is not written through.
+        with open(log, "rb") as source, open(shown, "xb") as copy:
+            shutil.copyfileobj(source, copy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ import stat
 import time
 import zipfile
 from collections.abc import Buffer, Iterator
-from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from core import layout
@@ -36,7 +35,7 @@ def open_artifact(run: Run, path: str) -> OpenFile:
     if "\0" in path or not run.artifacts.filter(path=path).exists():
         raise NotFound("This run has no such file.")
     try:
-        return _open(_directory(run), path)
+        return _open(run, path)
     except FileNotFoundError:
         raise NotFound(f"{path} was recorded, but it is no longer there.") from None
     except UnsafeFile:
@@ -48,13 +47,14 @@ def zip_all(run: Run) -> Iterator[bytes]:
 
     What cannot be opened any more is left out. NotFound at once when the run has not started.
     """
-    return _zipped(_directory(run), list(run.artifacts.values_list("path", flat=True)), logs.log_path(run))
+    _has_started(run)
+    return _zipped(run, list(run.artifacts.values_list("path", flat=True)))
 
 
-def _zipped(directory: Path, paths: list[str], log: Path) -> Iterator[bytes]:
+def _zipped(run: Run, paths: list[str]) -> Iterator[bytes]:
     sink = _Sink()
     with zipfile.ZipFile(cast(BinaryIO, sink), "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, file in _members(directory, paths, log):
+        for name, file in _members(run, paths):
             with file, archive.open(_info(name, file), "w", force_zip64=True) as member:
                 while block := file.read(BLOCK):
                     member.write(block)
@@ -63,22 +63,23 @@ def _zipped(directory: Path, paths: list[str], log: Path) -> Iterator[bytes]:
     yield sink.take()
 
 
-def _members(directory: Path, paths: list[str], log: Path) -> Iterator[tuple[str, BinaryIO]]:
+def _members(run: Run, paths: list[str]) -> Iterator[tuple[str, BinaryIO]]:
     for path in paths:
         with contextlib.suppress(OSError):
-            yield path, _open(directory, path).file
+            yield path, _open(run, path).file
     with contextlib.suppress(FileNotFoundError):
-        yield "run.log", log.open("rb")
+        yield layout.SHOWN_LOG, logs.log_path(run).open("rb")
 
 
-def _directory(run: Run) -> Path:
+def _has_started(run: Run) -> None:
     if not run.output_dir:
         raise NotFound("This run has not started: it has no files yet.")
-    return layout.run_directory(run.output_dir)
 
 
-def _open(directory: Path, path: str) -> OpenFile:
-    descriptor = open_beneath(directory, path)
+def _open(run: Run, path: str) -> OpenFile:
+    """From the platform's folder down: the run's directory itself may have been swapped for a link by its script."""
+    _has_started(run)
+    descriptor = open_beneath(layout.runs_folder(), f"{run.output_dir}/{path}")
     return OpenFile(open(descriptor, "rb"), os.fstat(descriptor).st_size)
 
 

@@ -33,6 +33,9 @@ class Credentials:
 def prepare() -> Credentials | None:
     """Bring folder and database up to date and make the first administrator; the log-in if one was made now."""
     layout.data_path().mkdir(parents=True, exist_ok=True, mode=0o700)
+    if layout.data_path().stat().st_mode & 0o077:
+        # Of an earlier start, or made by hand: it holds the database and the secret key.
+        layout.data_path().chmod(0o700)
     call_command("migrate", interactive=False, verbosity=0)
     return ensure_administrator()
 

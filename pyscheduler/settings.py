@@ -28,7 +28,7 @@ def _secret_key() -> str:
         return given
     path = DATA_PATH / "secret_key"
     try:
-        DATA_PATH.mkdir(parents=True, exist_ok=True)
+        DATA_PATH.mkdir(parents=True, exist_ok=True, mode=0o700)
         # O_EXCL: of several parts that start at once, one makes the key and the others read it.
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(50))

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from core import layout
+from core.errors import NotFound
+from history.files import open_artifact
 from history.models import Artifact, Run
 from history.services import request_stop
 from history.status import Status
@@ -269,3 +271,32 @@ def test_a_process_shows_how_many_of_its_steps_are_done(engine: Engine, make_thr
     run.refresh_from_db()
     (directory_of(run) / "go").touch()
     assert engine.finish(run).progress == 1
+
+
+HOSTILE_ENDS = {
+    "paths-too-long": "import os\nfor _ in range(18):\n    os.mkdir('x' * 250)\n    os.chdir('x' * 250)\nopen('deep', 'w').close()\n",
+    "log-name-is-a-directory": "import os\nos.unlink('run.log')\nos.mkdir('run.log')\n",
+    "log-name-is-a-circular-link": "import os\nos.unlink('run.log')\nos.symlink('run.log', 'run.log')\n",
+    "directory-is-a-file": "import os, shutil\nd = os.getcwd()\nshutil.rmtree(d)\nopen(d, 'w').close()\n",
+    "directory-is-a-dangling-link": "import os, shutil\nd = os.getcwd()\nshutil.rmtree(d)\nos.symlink('/nowhere', d)\n",
+    "directory-without-permission": "import os\nos.chmod('.', 0)\n",
+}
+
+
+@pytest.mark.parametrize("source", HOSTILE_ENDS.values(), ids=HOSTILE_ENDS.keys())
+def test_what_a_script_does_to_its_directory_never_hides_its_end(engine: Engine, make_thread: Make, make_run: Make, source: str) -> None:
+    run = engine.finish(make_run(make_thread("Vandal", "print('was here')\n" + source)))
+    assert (run.status, log_of(run)) == (Status.SUCCESS, b"was here\n")
+
+
+def test_a_directory_swapped_for_a_link_leads_nowhere(engine: Engine, data_folder: Path, make_thread: Make, make_run: Make) -> None:
+    (data_folder / "secret").mkdir()
+    (data_folder / "secret" / "key").write_text("secret")
+    source = f"import os\nopen('key', 'w').close()\nd = os.getcwd()\nos.rename(d, d + '-away')\nos.symlink('{data_folder}/secret', d)\n"
+    run = engine.finish(make_run(make_thread("Swap", source)))
+    assert run.status == Status.SUCCESS
+    assert list(run.artifacts.all()) == []
+    Artifact.objects.create(run=run, path="key", size_bytes=0, modified_at=run.started_at)
+    with pytest.raises(NotFound):
+        open_artifact(run, "key")
+    assert not (data_folder / "secret" / "run.log").exists()
