@@ -2,13 +2,10 @@
 
 from datetime import timedelta
 
-from django.contrib.auth.models import AnonymousUser
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils import timezone
 
-from accounts.access import teams_where
 from accounts.models import ApiKey, User
-from accounts.roles import Role
 from accounts.services import KEY_MARK, digest_of
 
 # Last use is for people who tidy up: written at most this often, so that reading calls stay reading ones.
@@ -33,15 +30,3 @@ def _note_use(key: ApiKey) -> None:
     if key.last_used_at is None or key.last_used_at < now - USE_NOTED_EVERY:
         due = Q(last_used_at=None) | Q(last_used_at__lt=now - USE_NOTED_EVERY)
         ApiKey.objects.filter(due, pk=key.pk).update(last_used_at=now)
-
-
-def keys_visible_to(user: User | AnonymousUser) -> "QuerySet[ApiKey]":
-    """One's own keys and those of the teams one owns; by a team's key only that team's."""
-    if not isinstance(user, User):
-        return ApiKey.objects.none()
-    keys = ApiKey.objects.select_related("user", "team")
-    if user.key and user.key.team_id:
-        keys = keys.filter(team=user.key.team_id)
-    elif user.is_superuser:
-        return keys
-    return keys.filter(Q(user=user) | Q(team__in=teams_where(user, Role.OWNER)))

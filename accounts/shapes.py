@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from accounts.access import role_in
 from accounts.models import ApiKey, AuditEntry, Membership, Team
 from accounts.roles import Role, Scope
 from core.endpoint import PageQuery, Strict
@@ -33,9 +32,7 @@ class TeamShape(serializers.ModelSerializer[Team]):
         fields: ClassVar = ["id", "slug", "name", "role", "created_at"]
 
     def get_role(self, team: Team) -> str:
-        # A list asks once for all its teams; see `roles_in`.
-        known = self.context.get("roles")
-        return str(known[team.pk] if known else role_in(self.context["user"], team))
+        return str(self.context["roles"][team.pk])
 
 
 class TeamBody(Strict):

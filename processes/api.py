@@ -8,8 +8,7 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.access import fetch, team_for
-from accounts.api import team_named
+from accounts.access import fetch, team_for, team_named
 from accounts.authentication import caller
 from accounts.models import Team, User
 from accounts.roles import Role

@@ -9,10 +9,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts.access import fetch, may, person, require, teams_where
+from accounts.access import abilities, fetch, person, require, require_somewhere, teams_where
 from accounts.models import Team, User
 from accounts.roles import Role
-from core.errors import Forbidden, InvalidInput, NotFound
+from core.errors import InvalidInput, NotFound
 from core.forms import attempt
 from core.htmx import is_partial
 from core.related import newest_related
@@ -54,9 +54,7 @@ def _text(request: HttpRequest) -> str:
 def new(request: HttpRequest) -> HttpResponse:
     """The builder with nothing in it; `?team=` says for which team, `?thread=` begins with a thread."""
     user = person(request)
-    teams = teams_where(user, Role.EDITOR)
-    if not teams:
-        raise Forbidden("That takes the role Editor, which you have in no team; ask an owner for it.")
+    teams = require_somewhere(user, Role.EDITOR)
     slug = request.POST.get("team") or request.GET.get("team")
     team = next((team for team in teams if team.slug == slug), teams[0])
     if request.method == "POST":
@@ -121,17 +119,17 @@ def _usable(team: Team, user: User, pk: int) -> Thread:
 
 
 def builder_context(request: HttpRequest, team: Team, process: Process | None, form: ProcessForm, rows: list[StepRow]) -> dict[str, Any]:
-    may_edit = may(person(request), team, Role.EDITOR)
+    able = abilities(person(request), team)
     context: dict[str, Any] = {
         "process": process,
         "team": team,
         "form": form,
         "rows": rows,
-        "may_edit": may_edit,
-        "may_run": process is not None and (may_edit or may(person(request), team, Role.RUNNER)),
+        "may_edit": able["may_edit"],
+        "may_run": process is not None and able["may_run"],
         "on_failure_choices": OnFailure.choices,
     }
-    if may_edit:
+    if able["may_edit"]:
         context |= library_context(request, team, "")
     if process:
         context |= _runs_of(process)

@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.access import fetch, may, person, teams_where
+from accounts.access import abilities, fetch, person, require_somewhere, teams_where
 from accounts.roles import Role
-from core.errors import Conflict, Forbidden, InvalidInput
+from core.errors import Conflict, InvalidInput
 from core.forms import attempt
 from core.htmx import is_partial, toast
 from core.paging import Cursor, page_of
@@ -94,8 +94,7 @@ def words_of(schedule: Schedule) -> str:
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     user = person(request)
-    if not teams_where(user, Role.EDITOR):
-        raise Forbidden("That takes the role Editor, which you have in no team; ask an owner for it.")
+    require_somewhere(user, Role.EDITOR)
     if request.method == "GET":
         return render(request, FORM, form_context(ScheduleForm(user=user, target=request.GET.get("target", ""))))
     form = ScheduleForm(request.POST, user=user)
@@ -158,8 +157,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "next_times": _next_times(schedule),
         "page": page,
         "runs": list(Run.objects.filter(schedule_id=schedule.pk).order_by("-pk")[:RUNS_SHOWN]),
-        "may_run": may(person(request), schedule.team, Role.RUNNER),
-        "may_edit": may(person(request), schedule.team, Role.EDITOR),
+        **abilities(person(request), schedule.team),
     }
     return render(request, f"{PAGE}#record" if is_partial(request) else PAGE, context)
 

@@ -12,8 +12,7 @@ from django.db.models.functions import Length
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.access import fetch, team_for
-from accounts.api import team_named
+from accounts.access import fetch, team_for, team_named
 from accounts.authentication import caller
 from accounts.models import Team, User
 from accounts.roles import Role

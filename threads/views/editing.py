@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.access import fetch, may, person
+from accounts.access import abilities, fetch, may, person
 from accounts.roles import Role
 from core.errors import Conflict, DomainError, InvalidInput, NotFound
 from core.forms import attempt
@@ -35,24 +35,23 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 def thread_context(request: HttpRequest, thread: Thread, **more: Any) -> dict[str, Any]:
     """All of a thread's page. `more` replaces parts of it: a form that was refused, the source as it was sent."""
-    may_edit = may(person(request), thread.team, Role.EDITOR)
+    able = abilities(person(request), thread.team)
     current = thread.current_version
     draft = ThreadDraft.objects.filter(thread=thread).first() or ThreadDraft(thread=thread, revision=0)
-    source = more.get("source", draft.source if may_edit or current is None else current.source)
+    source = more.get("source", draft.source if able["may_edit"] or current is None else current.source)
     context = {
         "thread": thread,
         "draft": draft,
         "source": source,
         "fault": find_fault(source),
         "is_changed": current is None or current.source != source,
-        "may_edit": may_edit,
-        "may_run": may_edit or may(person(request), thread.team, Role.RUNNER),
+        **able,
         "files": list(current.files.all()) if current else [],
         "trigger_url": request.build_absolute_uri(f"/api/v1/threads/{thread.safe_name}/trigger"),
         **versions_of(thread),
         **runs_of(thread),
     }
-    if may_edit:
+    if able["may_edit"]:
         context["settings_form"] = SettingsForm(thread=thread, user=person(request), nodes=folder_nodes(person(request)))
         context["files_form"] = FilesForm()
     return context | more

@@ -12,10 +12,10 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts.access import fetch, person, teams_where
+from accounts.access import fetch, person, require_somewhere, teams_where
 from accounts.models import User
 from accounts.roles import Role
-from core.errors import Forbidden, InvalidInput
+from core.errors import InvalidInput
 from core.forms import attempt
 from core.htmx import is_partial
 from core.related import newest_related
@@ -122,11 +122,6 @@ def _query_without_page(request: HttpRequest) -> str:
     return query.urlencode()
 
 
-def require_some_team(user: User) -> None:
-    if not teams_where(user, Role.EDITOR):
-        raise Forbidden("That takes the role Editor, which you have in no team; ask an owner for it.")
-
-
 def _refused(request: HttpRequest, name: str, form: Any) -> HttpResponse:
     """The form with what was typed and what is wrong with it: alone for htmx, else on its page, opened."""
     if is_partial(request):
@@ -137,7 +132,7 @@ def _refused(request: HttpRequest, name: str, form: Any) -> HttpResponse:
 @require_POST
 def create(request: HttpRequest) -> HttpResponse:
     user = person(request)
-    require_some_team(user)
+    require_somewhere(user, Role.EDITOR)
     form = NewThreadForm(request.POST, user=user, nodes=folder_nodes(user), prefix="new")
     thread = attempt(
         form, lambda: create_thread(team=form.team_chosen, user=user, name=form.cleaned_data["name"], folder=form.folder_chosen)
@@ -148,7 +143,7 @@ def create(request: HttpRequest) -> HttpResponse:
 @require_POST
 def upload(request: HttpRequest) -> HttpResponse:
     user = person(request)
-    require_some_team(user)
+    require_somewhere(user, Role.EDITOR)
     form = UploadForm(request.POST, request.FILES, user=user, nodes=folder_nodes(user), prefix="upload")
     thread = attempt(form, lambda: _create_from(form, user))
     return redirect("threads:detail", thread.pk) if thread else _refused(request, "upload_form", form)
@@ -162,7 +157,7 @@ def _create_from(form: UploadForm, user: User) -> Thread:
 @require_POST
 def new_folder(request: HttpRequest) -> HttpResponse:
     user = person(request)
-    require_some_team(user)
+    require_somewhere(user, Role.EDITOR)
     form = NewFolderForm(request.POST, user=user, nodes=folder_nodes(user), prefix="folder")
     folder = attempt(
         form,
