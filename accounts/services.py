@@ -5,7 +5,7 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Model
 from django.utils import timezone
 
@@ -16,6 +16,7 @@ from core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from core.names import clean_name, first_free, safe_name
 
 KEY_MARK = "psk_"
+SLUG_ATTEMPTS = 10
 
 
 def record(*, user: User | None, verb: str, target: Model, team: Team | None = None, **detail: Any) -> None:
@@ -37,12 +38,22 @@ def create_team(*, name: str, user: User) -> Team:
     """A new team with the user as its owner."""
     if user.key and (user.key.team_id or not user.key.ceiling.covers(Role.OWNER)):
         raise Forbidden("This key may not make teams; that takes one with the scope manage that is bound to no team.")
-    name = clean_name(name)
-    slug = first_free(safe_name(name, "team"), set(Team.objects.values_list("slug", flat=True)))
-    team = Team.objects.create(name=name, slug=slug)
+    team = _team_of_free_slug(clean_name(name))
     Membership.objects.create(user=user, team=team, role=Role.OWNER)
     record(user=user, verb="created", target=team, team=team)
     return team
+
+
+def _team_of_free_slug(name: str) -> Team:
+    # There is no row above teams to lock: who loses a race for a slug looks again and takes the next.
+    for _ in range(SLUG_ATTEMPTS):
+        slug = first_free(safe_name(name, "team"), set(Team.objects.values_list("slug", flat=True)))
+        try:
+            with transaction.atomic():
+                return Team.objects.create(name=name, slug=slug)
+        except IntegrityError:
+            continue
+    raise Conflict("Many teams of that name are being made at this moment; try again.")
 
 
 @transaction.atomic
@@ -75,6 +86,22 @@ def remove_member(*, team: Team, member: User, user: User) -> None:
     record(user=user, verb="removed", target=member, team=team)
 
 
+@transaction.atomic
+def delete_user(*, user: User, by: User) -> None:
+    """For operators. Gone with memberships and keys; what the person made and ran stays. Nobody deletes himself.
+
+    Conflict when a team would have no owner left.
+    """
+    if not by.is_superuser:
+        raise Forbidden("People are deleted by an operator.")
+    if by.pk == user.pk:
+        raise Conflict("Nobody deletes himself: the last operator would lock everybody out.")
+    for team in Team.objects.filter(memberships__user=user, memberships__role=Role.OWNER).order_by("pk"):
+        _keep_an_owner(team, user)
+    record(user=by, verb="deleted", target=user)
+    user.delete()
+
+
 def _keep_an_owner(team: Team, leaving: User) -> None:
     # The lock makes two owners who demote each other at the same moment take turns.
     Team.objects.select_for_update().get(pk=team.pk)
@@ -92,8 +119,11 @@ def create_api_key(
 ) -> tuple[ApiKey, str]:
     """A new key and its text, which exists nowhere else and is never shown again.
 
-    Without `team` it acts in all teams of its person; `scopes` default to all that the person may do.
+    Without `team` it acts in all teams of its person; `scopes` default to all that the person may do. `by` makes keys for
+    himself, an operator for anybody; None: the platform's own command.
     """
+    if by and by.pk != user.pk and not by.is_superuser:
+        raise Forbidden("You can make keys for yourself alone.")
     scopes = list(Scope.values) if scopes is None else sorted(set(scopes))
     unknown = [scope for scope in scopes if scope not in Scope.values]
     if unknown or not scopes:
