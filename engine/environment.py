@@ -2,13 +2,12 @@
 
 import json
 import os
-import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
+from core.interpreter import interpreter
 from history.models import StepRun
 
 # Of the platform's own environment these alone pass: without them TLS, proxies or local time break.
@@ -17,12 +16,6 @@ PASSED_ON = (
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
 )  # fmt: skip
 TOOLKIT = Path(settings.BASE_DIR, "threadkit")
-
-
-@cache
-def interpreter() -> str:
-    """The interpreter that the platform's own environment was made from: scripts see none of the platform's packages."""
-    return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
 
 
 def arguments(parameters: dict[str, Any]) -> list[str]:

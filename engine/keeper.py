@@ -18,7 +18,7 @@ from django.conf import settings
 
 from core import layout
 from core.errors import DomainError
-from engine import environment
+from core.interpreter import interpreter
 from engine.host import kernel, records
 
 # The keeper is nobody's child: its forebear ends at once, so no worker has to reap it and none that dies takes it along.
@@ -44,7 +44,7 @@ def ensure_keeper() -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(os.open(folder / "errors.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as errors:
         subprocess.run(
-            [environment.interpreter(), "-I", "-S", "-c", _BOOT, str(settings.BASE_DIR), str(folder)],
+            [interpreter(), "-I", "-S", "-c", _BOOT, str(settings.BASE_DIR), str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,

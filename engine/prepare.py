@@ -11,6 +11,7 @@ from pathlib import Path
 from django.conf import settings
 
 from core import layout
+from core.interpreter import interpreter
 from engine import environment
 from engine.host import records
 from engine.isolation import Level
@@ -105,7 +106,7 @@ def write_spec(step: StepRun, level: Level, *, is_beside_others: bool) -> Path:
     inputs = {name: _put_beside(code.folder / name, directory / name) for name in code.beside}
     folder = layout.step_folder(step.run_id, step.position, step.attempt)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    command = [environment.interpreter(), str(code.script), *environment.arguments(step.parameters)]
+    command = [interpreter(), str(code.script), *environment.arguments(step.parameters)]
     control = layout.control_folder(step.run_id)
     spec = {
         "run": step.run_id,

@@ -124,7 +124,7 @@ def test_a_run_of_a_vanished_host_is_lost_with_the_reason(engine: Engine, make_t
 def test_a_script_whose_interpreter_is_gone_fails_with_the_reason(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, make_thread: Make, make_run: Make
 ) -> None:
-    monkeypatch.setattr("engine.environment.interpreter", lambda: "/nowhere/python")
+    monkeypatch.setattr("engine.prepare.interpreter", lambda: "/nowhere/python")
     run = engine.finish(make_run(make_thread()))
     assert run.status == Status.FAILED
     assert run.reason == "It could not be started: [Errno 2] No such file or directory: '/nowhere/python'."
