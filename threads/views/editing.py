@@ -14,7 +14,7 @@ from accounts.roles import Role
 from core.errors import Conflict, DomainError, InvalidInput, NotFound
 from core.forms import attempt
 from core.htmx import is_partial
-from threads.checks import find_fault
+from threads.compiling import find_fault
 from threads.forms import FilesForm, SettingsForm, folder_nodes
 from threads.models import Thread, ThreadDraft, ThreadVersion
 from threads.services import change_thread, delete_thread, publish, restore_version, save_draft
@@ -39,12 +39,14 @@ def thread_context(request: HttpRequest, thread: Thread, **more: Any) -> dict[st
     current = thread.current_version
     draft = ThreadDraft.objects.filter(thread=thread).first() or ThreadDraft(thread=thread, revision=0)
     source = more.get("source", draft.source if able["may_edit"] or current is None else current.source)
+    is_changed = current is None or current.source != source
     context = {
         "thread": thread,
         "draft": draft,
         "source": source,
-        "fault": find_fault(source),
-        "is_changed": current is None or current.source != source,
+        # A version was compiled before it became one.
+        "fault": find_fault(source) if is_changed else None,
+        "is_changed": is_changed,
         **able,
         "files": list(current.files.all()) if current else [],
         "trigger_url": request.build_absolute_uri(f"/api/v1/threads/{thread.safe_name}/trigger"),
