@@ -11,7 +11,8 @@ from processes.models import Process
 from processes.services import StepPlan, create_process
 from schedules.services import create_schedule
 from threads.models import Folder, Thread, ThreadType
-from threads.services import Upload, create_folder, create_thread
+from threads.services import create_folder, create_thread
+from threads.uploads import Upload
 
 CONTENT = Path(__file__).with_name("democontent")
 MADE = "demo content"

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import transaction
 from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,6 +16,7 @@ from core.errors import InvalidInput
 from core.summaries import Summaries, no_summaries
 from processes import services
 from processes.models import OnFailure, Process
+from processes.querysets import named
 from processes.services import StepPlan
 from processes.shapes import ProcessBody, ProcessQuery, ProcessShape
 from threads.models import Thread
@@ -31,9 +31,8 @@ class ProcessEndpoint(Endpoint):
         return ProcessShape(processes, many=True, context={"summaries": self.summaries(processes)}).data
 
     def one(self, process: Process, status: int = 200) -> Response:
-        fresh = _complete(Process.objects.filter(pk=process.pk)).get()
-        headers = {"Location": f"/api/v1/processes/{process.pk}"} if status == 201 else None
-        return Response(self.shown([fresh])[0], status=status, headers=headers)
+        [shown] = self.shown([_complete(Process.objects.filter(pk=process.pk)).get()])
+        return self.made(shown, f"processes/{process.pk}") if status == 201 else Response(shown)
 
 
 def _complete(rows: "QuerySet[Process]") -> "QuerySet[Process]":
@@ -44,11 +43,10 @@ class Processes(ProcessEndpoint):
     @call("List processes", query=ProcessQuery, answer=ProcessShape, many=True)
     def get(self, request: Request) -> Response:
         """Newest first."""
-        rows, wanted = Process.objects.visible_to(request.user), self.query
+        wanted = self.query
+        rows = named(Process.objects.visible_to(request.user), wanted.get("q", ""))
         if "team" in wanted:
             rows = rows.filter(team=team_named(caller(request), wanted["team"]))
-        if wanted.get("q"):
-            rows = rows.filter(name__icontains=wanted["q"])
         rows = rows.filter(**{name: wanted[name] for name in ("enabled", "safe_name") if name in wanted})
         return self.paged(_complete(rows), self.shown)
 
@@ -101,7 +99,6 @@ class OneProcess(ProcessEndpoint):
         services.delete_process(process=_process(request, pk, Role.EDITOR), user=caller(request))
         return Response(status=204)
 
-    @transaction.atomic
     def _change(self, request: Request, pk: int, *, partial: bool) -> Response:
         process, user = _process(request, pk, Role.EDITOR), caller(request)
         given = self.body(ProcessBody, partial=partial)

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import Team
 from accounts.querysets import TeamQuerySet
+from core.checks import MAX_DESCRIPTION
 from core.names import MAX_NAME, MAX_SAFE_NAME
 from threads.models import MAX_TIMEOUT_SECONDS, Thread
 
@@ -29,7 +30,7 @@ class Process(models.Model):
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="processes")
     name = models.CharField(max_length=MAX_NAME)
     safe_name = models.SlugField(max_length=MAX_SAFE_NAME)
-    description = models.TextField(blank=True, max_length=5000)
+    description = models.TextField(blank=True, max_length=MAX_DESCRIPTION)
     enabled = models.BooleanField(default=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, related_name="+", null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)

@@ -11,6 +11,7 @@ from django.http import QueryDict
 
 from core.errors import DomainError, InvalidInput
 from core.parameters import from_rows, to_rows
+from core.text import natural
 from processes.models import OnFailure, Step
 from processes.services import StepPlan
 from threads.models import Thread
@@ -59,20 +60,16 @@ def rows_sent(data: QueryDict, threads: Mapping[int, Thread]) -> list[StepRow]:
     columns = [data.getlist(f"step-{name}")[:MAX_ROWS] for name in ("key", "thread", "beside", "on_failure", "timeout")]
     rows: list[StepRow] = []
     for key, thread_id, beside, on_failure, timeout in zip(*columns, strict=False):
-        thread = threads.get(int(thread_id)) if _is_id(thread_id) else None
+        thread = threads.get(natural(thread_id) or 0)
         if thread is not None:
             pairs = list(zip(data.getlist(f"name-{key}"), data.getlist(f"value-{key}"), strict=False))
             rows.append(StepRow(key, thread, beside == "1" and bool(rows), on_failure, timeout.strip(), pairs))
     return rows
 
 
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 19
-
-
 def thread_ids_sent(data: QueryDict) -> set[int]:
     """Which threads the rows name, whether there are such or not."""
-    return {int(text) for text in data.getlist("step-thread")[:MAX_ROWS] if _is_id(text)}
+    return {number for text in data.getlist("step-thread")[:MAX_ROWS] if (number := natural(text))}
 
 
 def plans_of(rows: Sequence[StepRow]) -> list[StepPlan]:
@@ -87,10 +84,11 @@ def plans_of(rows: Sequence[StepRow]) -> list[StepPlan]:
         except InvalidInput as error:
             faults |= {f"steps.{position}.{name}": messages for name, messages in error.fields.items()}
             continue
-        if row.timeout and not (row.timeout.isascii() and row.timeout.isdigit() and len(row.timeout) < 10):
+        timeout = natural(row.timeout)
+        if row.timeout and timeout is None:
             faults[f"steps.{position}.timeout_seconds"] = ["The timeout is a whole number of seconds, or empty for the thread's own."]
             continue
-        plans.append(StepPlan(row.thread, stage, parameters, row.on_failure, int(row.timeout) if row.timeout else None))
+        plans.append(StepPlan(row.thread, stage, parameters, row.on_failure, timeout))
     if faults:
         raise InvalidInput("Some steps cannot be used.", fields=faults)
     return plans
@@ -101,8 +99,9 @@ def mark_faults(rows: Sequence[StepRow], error: DomainError) -> DomainError:
     others: dict[str, list[str]] = {}
     for name, messages in error.fields.items():
         part = name.split(".")
-        if part[0] == "steps" and len(part) == 3 and part[1].isdigit() and int(part[1]) < len(rows):
-            rows[int(part[1])].faults.extend(messages)
+        place = natural(part[1]) if part[0] == "steps" and len(part) == 3 else None
+        if place is not None and place < len(rows):
+            rows[place].faults.extend(messages)
         else:
             others[name] = messages
     return InvalidInput(error.message, fields=others)

@@ -10,11 +10,14 @@ from accounts.access import require
 from accounts.models import Team, User
 from accounts.roles import Role
 from accounts.services import record
-from core.errors import InvalidInput
+from core.checks import check_description, check_known
+from core.errors import InvalidInput, NotFound
 from core.names import clean_name, first_free, safe_name
 from core.parameters import check_parameters
+from events.services import publish
 from processes.models import MAX_STEPS, OnFailure, Process, Step
-from threads.models import MAX_TIMEOUT_SECONDS, Thread
+from threads.models import Thread
+from threads.services import timeout_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,58 +31,86 @@ class StepPlan:
     timeout_seconds: int | None = None
 
 
-@transaction.atomic
 def create_process(
     *, team: Team, user: User, name: str, description: str = "", enabled: bool = True, steps: Sequence[StepPlan] = ()
 ) -> Process:
     require(user, team, Role.EDITOR)
     name = clean_name(name)
-    _check_description(description)
-    process = Process.objects.create(
-        team=team, name=name, safe_name=_free_safe_name(team, name), description=description, enabled=enabled, created_by=user
-    )
-    _write_steps(process, steps)
-    record(user=user, verb="created", target=process)
+    check_description(description)
+    _check_steps(team, steps)
+    with transaction.atomic():
+        process = Process.objects.create(
+            team=team, name=name, safe_name=_free_safe_name(team, name), description=description, enabled=enabled, created_by=user
+        )
+        _write_steps(process, steps)
+        record(user=user, verb="created", target=process)
+        _tell(process)
     return process
 
 
-@transaction.atomic
 def change_process(*, process: Process, user: User, steps: Sequence[StepPlan] | None = None, **changes: Any) -> Process:
     """Change `name`, `description`, `enabled`; `steps`, when given, replace all there were."""
     require(user, process.team, Role.EDITOR)
-    fields = dict(changes)
-    unknown = set(fields) - {"name", "description", "enabled"}
-    if unknown:
-        raise InvalidInput("Some fields are not known here.", fields={name: ["There is no such field."] for name in unknown})
-    _check_description(fields.get("description", ""))
-    if "name" in fields:
-        fields["name"] = clean_name(fields["name"])
-        if fields["name"] != process.name:
-            fields["safe_name"] = _free_safe_name(process.team, fields["name"], but=process)
-    for field_name, value in fields.items():
-        setattr(process, field_name, value)
-    process.save(update_fields=[*fields, "updated_at"])
-    if steps is not None:
-        process.steps.all().delete()
-        _write_steps(process, steps)
-    record(user=user, verb="changed", target=process, fields=sorted([*fields, *(["steps"] if steps is not None else [])]))
-    return process
+    check_known(changes, ("name", "description", "enabled"))
+    check_description(changes.get("description", ""))
+    fields = changes | ({"name": clean_name(changes["name"])} if "name" in changes else {})
+    _check_steps(process.team, steps or ())
+    with transaction.atomic():
+        row = _locked(process)
+        if fields.get("name", row.name) != row.name:
+            fields["safe_name"] = _free_safe_name(row.team, fields["name"], but=row)
+        for field_name, value in fields.items():
+            setattr(row, field_name, value)
+        row.save(update_fields=[*fields, "updated_at"])
+        if steps is not None:
+            row.steps.all().delete()
+            _write_steps(row, steps)
+        record(user=user, verb="changed", target=row, fields=sorted([*fields, *(["steps"] if steps is not None else [])]))
+        _tell(row)
+    return row
 
 
 @transaction.atomic
 def delete_process(*, process: Process, user: User) -> None:
     """Gone with its steps and schedules; its runs stay in the history."""
     require(user, process.team, Role.EDITOR)
-    record(user=user, verb="deleted", target=process)
-    process.delete()
+    row = _locked(process)
+    record(user=user, verb="deleted", target=row)
+    _tell(row, deleted=True)
+    row.delete()
+
+
+def _locked(process: Process) -> Process:
+    """The row as it is now, ours until we commit; NotFound when it is gone. Who only refers to it need not wait."""
+    row = Process.objects.select_related("team").select_for_update(of=("self",), no_key=True).filter(pk=process.pk).first()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def _tell(process: Process, **more: Any) -> None:
+    """The streams are told what the process is like now."""
+    publish(
+        "process",
+        process.pk,
+        team_id=process.team_id,
+        id=process.pk,
+        name=process.name,
+        safe_name=process.safe_name,
+        enabled=process.enabled,
+        **more,
+    )
+
+
+def _check_steps(team: Team, steps: Sequence[StepPlan]) -> None:
+    if len(steps) > MAX_STEPS:
+        raise InvalidInput.of("steps", f"A process has at most {MAX_STEPS} steps; this one has {len(steps)}.")
+    faults = {f"steps.{position}.{name}": [fault] for position, step in enumerate(steps) for name, fault in _faults(team, step)}
+    if faults:
+        raise InvalidInput("Some steps cannot be used.", fields=faults)
 
 
 def _write_steps(process: Process, steps: Sequence[StepPlan]) -> None:
-    if len(steps) > MAX_STEPS:
-        raise InvalidInput.of("steps", f"A process has at most {MAX_STEPS} steps; this one has {len(steps)}.")
-    faults = {f"steps.{position}.{name}": [fault] for position, step in enumerate(steps) for name, fault in _faults(process, step)}
-    if faults:
-        raise InvalidInput("Some steps cannot be used.", fields=faults)
     # Stages are renumbered without gaps; sorting is stable, so steps keep their order within a stage.
     ordered = sorted(steps, key=lambda step: step.stage)
     stages = {stage: number for number, stage in enumerate(dict.fromkeys(step.stage for step in ordered), start=1)}
@@ -97,16 +128,16 @@ def _write_steps(process: Process, steps: Sequence[StepPlan]) -> None:
     )
 
 
-def _faults(process: Process, step: StepPlan) -> list[tuple[str, str]]:
+def _faults(team: Team, step: StepPlan) -> list[tuple[str, str]]:
     faults = []
-    if step.thread.team_id != process.team_id:
+    if step.thread.team_id != team.pk:
         faults.append(("thread", "That thread belongs to another team."))
     if not isinstance(step.stage, int) or not 0 <= step.stage <= 10_000:
         faults.append(("stage", "Use a whole number from 0 to 10000."))
     if step.on_failure not in OnFailure.values:
         faults.append(("on_failure", f"Use one of {', '.join(OnFailure.values)}."))
-    if step.timeout_seconds is not None and not 1 <= step.timeout_seconds <= MAX_TIMEOUT_SECONDS:
-        faults.append(("timeout_seconds", f"Use a whole number of seconds from 1 to {MAX_TIMEOUT_SECONDS:,}."))
+    if step.timeout_seconds is not None and (fault := timeout_fault(step.timeout_seconds)):
+        faults.append(("timeout_seconds", fault))
     try:
         check_parameters(step.parameters)
     except InvalidInput as error:
@@ -114,13 +145,8 @@ def _faults(process: Process, step: StepPlan) -> list[tuple[str, str]]:
     return faults
 
 
-def _check_description(description: str) -> None:
-    if len(description) > 5000:
-        raise InvalidInput.of("description", "The description has more than 5,000 characters.")
-
-
 def _free_safe_name(team: Team, name: str, but: Process | None = None) -> str:
-    Team.objects.select_for_update().get(pk=team.pk)
+    Team.objects.select_for_update(no_key=True).get(pk=team.pk)
     slug = safe_name(name, "process")
     taken = Process.objects.filter(team=team, safe_name__startswith=slug[:50]).exclude(pk=but.pk if but else 0)
     return first_free(slug, set(taken.values_list("safe_name", flat=True)))

@@ -71,4 +71,4 @@ class ProcessQuery(PageQuery):
     team = Text(required=False, max_length=60, help_text="The team's slug.")
     enabled = serializers.BooleanField(required=False)
     safe_name = Text(required=False, max_length=60)
-    q = Text(required=False, allow_blank=True, max_length=100, help_text="Part of the name.")
+    q = Text(required=False, allow_blank=True, max_length=100, help_text="Part of the name, the safe name or the description.")

@@ -7,7 +7,7 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Max, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import abilities, fetch, person, require, require_somewhere, teams_where
 from accounts.models import Team, User
@@ -16,8 +16,10 @@ from core.errors import InvalidInput, NotFound
 from core.forms import attempt
 from core.htmx import is_partial
 from core.related import newest_related
+from core.text import natural, search_words
 from processes.forms import ProcessForm
 from processes.models import OnFailure, Process
+from processes.querysets import named
 from processes.rows import StepRow, mark_faults, new_row, plans_of, rows_of, rows_sent, thread_ids_sent
 from processes.services import change_process, create_process, delete_process
 from threads.models import Thread
@@ -28,12 +30,10 @@ RUNS_SHOWN = 8
 BUILDER = "processes/builder.html"
 
 
-@require_GET
+@require_safe
 def list_processes(request: HttpRequest) -> HttpResponse:
-    text = _text(request)
-    processes = Process.objects.visible_to(person(request)).select_related("team")
-    if text:
-        processes = processes.filter(Q(name__icontains=text) | Q(safe_name__icontains=text) | Q(description__icontains=text))
+    text = search_words(request.GET.get("q", ""))
+    processes = named(Process.objects.visible_to(person(request)), text).select_related("team")
     counted = processes.annotate(step_count=Count("steps"), stage_count=Max("steps__stage")).order_by("name", "pk")
     page = Paginator(counted, PER_PAGE).get_page(request.GET.get("page"))
     last_runs = newest_related(list(page), "runs")
@@ -46,11 +46,7 @@ def list_processes(request: HttpRequest) -> HttpResponse:
     return render(request, "processes/list.html#results" if is_partial(request) else "processes/list.html", context)
 
 
-def _text(request: HttpRequest) -> str:
-    return request.GET.get("q", "").replace("\0", "").strip()[:200]
-
-
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     """The builder with nothing in it; `?team=` says for which team, `?thread=` begins with a thread."""
     user = person(request)
@@ -59,12 +55,12 @@ def new(request: HttpRequest) -> HttpResponse:
     team = next((team for team in teams if team.slug == slug), teams[0])
     if request.method == "POST":
         return _saved(request, team, None)
-    first = request.GET.get("thread", "")
-    rows = [new_row(_usable(team, user, int(first)))] if first.isascii() and first.isdigit() and len(first) < 19 else []
+    first = natural(request.GET.get("thread", ""))
+    rows = [] if first is None else [new_row(_usable(team, user, first))]
     return render(request, BUILDER, builder_context(request, team, None, ProcessForm(), rows) | {"teams": teams})
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def builder(request: HttpRequest, pk: int) -> HttpResponse:
     """A process: what it does, and for editors the means to change it."""
     role = Role.EDITOR if request.method == "POST" else Role.VIEWER
@@ -145,17 +141,17 @@ def library_context(request: HttpRequest, team: Team, text: str) -> dict[str, An
     return {"library": found[:LIBRARY_SIZE], "library_text": text, "library_has_more": len(found) > LIBRARY_SIZE}
 
 
-@require_GET
+@require_safe
 def library(request: HttpRequest, team: str) -> HttpResponse:
     """Threads one may add, by name; a part of the builder."""
     found = next((mine for mine in teams_where(person(request), Role.VIEWER) if mine.slug == team), None)
     if found is None:
         raise NotFound
     require(person(request), found, Role.EDITOR)
-    return render(request, f"{BUILDER}#library", {"team": found, **library_context(request, found, _text(request))})
+    return render(request, f"{BUILDER}#library", {"team": found, **library_context(request, found, search_words(request.GET.get("q", "")))})
 
 
-@require_GET
+@require_safe
 def step(request: HttpRequest, thread_pk: int) -> HttpResponse:
     """A new row of the builder for a thread."""
     thread = fetch(Thread.objects.select_related("team", "current_version", "folder"), person(request), Role.EDITOR, pk=thread_pk)
@@ -163,7 +159,7 @@ def step(request: HttpRequest, thread_pk: int) -> HttpResponse:
     return render(request, "processes/step.html", context)
 
 
-@require_GET
+@require_safe
 def runs(request: HttpRequest, pk: int) -> HttpResponse:
     process = fetch(Process.objects.all(), person(request), pk=pk)
     return render(request, f"{BUILDER}#runs", {"process": process, **_runs_of(process)})
@@ -174,7 +170,7 @@ def _runs_of(process: Process) -> dict[str, Any]:
     return {"runs": list(process.runs.order_by("-pk")[:RUNS_SHOWN])}
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
     """GET says what would be lost; POST deletes."""
     process = fetch(Process.objects.select_related("team"), person(request), Role.EDITOR, pk=pk)

@@ -21,7 +21,8 @@ from schedules.models import ClockLease, Firing, Schedule
 from schedules.services import create_schedule
 from tests import browser
 from threads.models import Folder, Thread, ThreadVersion
-from threads.services import Upload, create_folder
+from threads.services import create_folder
+from threads.uploads import Upload
 
 APPS = ("accounts", "events", "threads", "processes", "history", "schedules", "operations")
 OURS = [model for label in APPS for model in apps.get_app_config(label).get_models()]

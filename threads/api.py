@@ -1,12 +1,8 @@
 """Threads, drafts, versions and folders over the API."""
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
-from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
-from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Length
 from rest_framework.request import Request
@@ -17,12 +13,12 @@ from accounts.authentication import caller
 from accounts.models import Team, User
 from accounts.roles import Role
 from core.api import CursorPages
-from core.endpoint import Endpoint, Nothing, call
-from core.errors import InvalidInput, NotFound, TooLarge
+from core.endpoint import WITH_FILES, Endpoint, Nothing, call
+from core.errors import InvalidInput, NotFound
 from core.summaries import Summaries, no_summaries
 from threads import services
 from threads.models import Folder, Thread, ThreadDraft, ThreadVersion
-from threads.services import Upload
+from threads.querysets import named
 from threads.shapes import (
     DraftBody,
     DraftShape,
@@ -38,10 +34,10 @@ from threads.shapes import (
     ThreadUpload,
     VersionShape,
 )
+from threads.uploads import read_uploads
 
 # A page of the list ends early when its sources are larger than this together: 200 of the largest would be 200 MB.
 MAX_SOURCES = 4 * 1024 * 1024
-WITH_CONFLICT = (400, 401, 403, 404, 409, 413, 415, 429)
 
 
 class ThreadPages(CursorPages):
@@ -63,10 +59,8 @@ class ThreadEndpoint(Endpoint):
         return ThreadShape(threads, many=True, context={"summaries": self.summaries(threads)}).data
 
     def one(self, thread: Thread, status: int = 200) -> Response:
-        fresh = _complete(Thread.objects.filter(pk=thread.pk)).get()
-        return Response(
-            self.shown([fresh])[0], status=status, headers={"Location": f"/api/v1/threads/{thread.pk}"} if status == 201 else None
-        )
+        [shown] = self.shown([_complete(Thread.objects.filter(pk=thread.pk)).get()])
+        return self.made(shown, f"threads/{thread.pk}") if status == 201 else Response(shown)
 
     @property
     def is_upload(self) -> bool:
@@ -94,7 +88,7 @@ class Threads(ThreadEndpoint):
         return self.shown(threads)
 
     @call("Create a thread", body={"application/json": NewThreadBody, "multipart/form-data": ThreadUpload}, answer=ThreadShape, status=201,
-          refusals=WITH_CONFLICT)  # fmt: skip
+          refusals=WITH_FILES)  # fmt: skip
     def post(self, request: Request) -> Response:
         """From JSON (`name` and `source` suffice) or a form with files (`script` suffices)."""
         given = self.body(ThreadUpload if self.is_upload else NewThreadBody)
@@ -104,13 +98,6 @@ class Threads(ThreadEndpoint):
         if given.pop("remove", None):
             raise InvalidInput.of("remove", "A new thread has no files to take away.")
         uploads = _uploads(given)
-        if "name" not in given:
-            script = uploads.get("script")
-            if script is None:
-                raise InvalidInput.of("name", "Give it a name, or upload a script.")
-            given["name"] = PurePosixPath(script.name).stem
-        if "script" in uploads and "source" in given:
-            raise InvalidInput.of("source", "Send the script as a file or as text, not both.")
         return self.one(services.create_thread(team=team, user=user, **given, **uploads), status=201)
 
 
@@ -119,9 +106,8 @@ def _filtered(rows: "QuerySet[Thread]", user: User, wanted: dict[str, Any]) -> "
         rows = rows.filter(team=team_named(user, wanted["team"]))
     if "folder" in wanted:
         rows = rows.filter(folder=wanted["folder"] or None)
-    if wanted.get("q"):
-        rows = rows.filter(name__icontains=wanted["q"])
-    return rows.filter(**{name: wanted[name] for name in ("type", "enabled", "safe_name") if name in wanted})
+    rows = rows.filter(**{name: wanted[name] for name in ("type", "enabled", "safe_name") if name in wanted})
+    return named(rows, wanted.get("q", ""))
 
 
 def _folder(user: User, team: Team, pk: int | None, field: str = "folder") -> Folder | None:
@@ -134,24 +120,8 @@ def _folder(user: User, team: Team, pk: int | None, field: str = "folder") -> Fo
 
 
 def _uploads(given: dict[str, Any]) -> dict[str, Any]:
-    """The files, taken out of what was given, as the services want them; read only once their sizes are known to be right."""
-    uploads: dict[str, Any] = {}
-    if "script" in given:
-        uploads["script"] = _upload(given.pop("script"), "script", settings.MAX_SCRIPT_BYTES)
-    if "input_file" in given:
-        uploads["input_file"] = _upload(given.pop("input_file"), "input_file", settings.MAX_FILE_BYTES)
-    if "files" in given:
-        files = given.pop("files")
-        if len(files) > settings.MAX_FILES:
-            raise InvalidInput.of("files", f"A thread has at most {settings.MAX_FILES} files.")
-        uploads["extra_files"] = [_upload(file, "files", settings.MAX_FILE_BYTES) for file in files]
-    return uploads
-
-
-def _upload(file: "UploadedFile[Any]", field: str, most: int) -> Upload:
-    if (file.size or 0) > most:
-        raise TooLarge.of(field, f"{file.name} has {file.size:,} bytes; {most:,} are the most.")
-    return Upload(file.name or "", file.read())
+    """The files, taken out of what was given, as the services want them."""
+    return read_uploads(given.pop("script", None), given.pop("input_file", None), given.pop("files", ()))
 
 
 class OneThread(ThreadEndpoint):
@@ -159,18 +129,18 @@ class OneThread(ThreadEndpoint):
     def get(self, request: Request, pk: int) -> Response:
         return self.one(_thread(request, pk))
 
-    @call("Replace a thread", body=ThreadBody, answer=ThreadShape, refusals=WITH_CONFLICT)
+    @call("Replace a thread", body=ThreadBody, answer=ThreadShape, refusals=WITH_FILES)
     def put(self, request: Request, pk: int) -> Response:
         """All that can be set; what is left out gets its default, and another `source` is a new version. Files stay."""
         return self._change(request, pk, partial=False)
 
     @call("Change a thread", body={"application/json": ThreadBody, "multipart/form-data": ThreadUpload}, answer=ThreadShape,
-          refusals=WITH_CONFLICT)  # fmt: skip
+          refusals=WITH_FILES)  # fmt: skip
     def patch(self, request: Request, pk: int) -> Response:
         """What is sent. Another `source`, and files of a form, make a new version."""
         return self._change(request, pk, partial=True)
 
-    @call("Delete a thread", status=204, refusals=WITH_CONFLICT)
+    @call("Delete a thread", status=204, refusals=WITH_FILES)
     def delete(self, request: Request, pk: int) -> Response:
         """With its versions, draft and schedules; its runs stay in the history. 409 while a process uses it."""
         services.delete_thread(thread=_thread(request, pk, Role.EDITOR), user=caller(request))
@@ -183,18 +153,8 @@ class OneThread(ThreadEndpoint):
             raise InvalidInput.of("team", "A thread stays in its team.")
         if "folder" in given:
             given["folder"] = _folder(user, thread.team, given["folder"])
-        uploads, remove = _uploads(given), given.pop("remove", [])
-        if "script" in uploads and "source" in given:
-            raise InvalidInput.of("source", "Send the script as a file or as text, not both.")
-        with transaction.atomic():
-            source = given.pop("source", None)
-            if given:
-                thread = services.change_thread(thread=thread, user=user, **given)
-            if source is not None:
-                services.set_source(thread=thread, user=user, source=source)
-            if uploads or remove:
-                services.replace_files(thread=thread, user=user, remove=remove, **uploads)
-        return self.one(thread)
+        uploads = _uploads(given)
+        return self.one(services.change_thread(thread=thread, user=user, **given, **uploads))
 
 
 def _thread(request: Request, pk: int, needed: Role = Role.VIEWER) -> Thread:
@@ -206,7 +166,7 @@ class Draft(Endpoint):
     def get(self, request: Request, pk: int) -> Response:
         return Response(DraftShape(ThreadDraft.objects.select_related("updated_by").get(thread=_thread(request, pk))).data)
 
-    @call("Save the draft", body=DraftBody, answer=DraftShape, refusals=WITH_CONFLICT)
+    @call("Save the draft", body=DraftBody, answer=DraftShape, refusals=WITH_FILES)
     def patch(self, request: Request, pk: int) -> Response:
         """As it was typed, whether it compiles or not. 409 when it was saved elsewhere since `revision`: nothing is overwritten then."""
         draft = services.save_draft(thread=_thread(request, pk, Role.EDITOR), user=caller(request), **self.body(DraftBody))
@@ -214,7 +174,7 @@ class Draft(Endpoint):
 
 
 class Publish(Endpoint):
-    @call("Make the draft a version", body=PublishBody, answer=FullVersionShape, status=201, refusals=WITH_CONFLICT)
+    @call("Make the draft a version", body=PublishBody, answer=FullVersionShape, status=201, refusals=WITH_FILES)
     def post(self, request: Request, pk: int) -> Response:
         """From now on it is what runs. 400 with line and column when it does not compile."""
         version = services.publish(thread=_thread(request, pk, Role.EDITOR), user=caller(request), **self.body(PublishBody))
@@ -274,7 +234,7 @@ class OneFolder(Endpoint):
     def get(self, request: Request, pk: int) -> Response:
         return Response(FolderShape(fetch(Folder.objects.select_related("team"), caller(request), pk=pk)).data)
 
-    @call("Delete a folder", status=204, refusals=WITH_CONFLICT)
+    @call("Delete a folder", status=204, refusals=WITH_FILES)
     def delete(self, request: Request, pk: int) -> Response:
         """409 while anything is in it."""
         services.delete_folder(

@@ -3,26 +3,15 @@
 from typing import Any
 
 from django import forms
-from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
 
 from accounts.access import team_for, teams_where
 from accounts.models import Team, User
 from accounts.roles import Role
-from core.errors import InvalidInput, TooLarge
 from core.forms import ManyFilesField
 from threads.folders import Node, in_order
 from threads.models import Folder, Thread, ThreadType
-from threads.services import Upload
-
-
-def upload_of(file: "UploadedFile[Any] | None", field: str, limit: int) -> Upload | None:
-    """The file's name and content; TooLarge before anything of a file beyond the limit is read."""
-    if file is None:
-        return None
-    if (file.size or 0) > limit:
-        raise TooLarge.of(field, f"{file.name} has {file.size:,} bytes; {limit:,} are the most.")
-    return Upload(name=file.name or "", content=file.read())
+from threads.services import SETTINGS
+from threads.uploads import read_uploads
 
 
 class PlaceForm(forms.Form):
@@ -80,15 +69,9 @@ class FilesForm(forms.Form):
     files = ManyFilesField(required=False, allow_empty_file=True)  # type: ignore[assignment]  # Fields are taken out of the class.
 
     def uploads(self) -> dict[str, Any]:
-        """`script`, `input_file` and `extra_files` as the services take them; TooLarge by field."""
+        """`script`, `input_file` and `extra_files` as the services take them."""
         given = self.cleaned_data
-        if len(given["files"]) > settings.MAX_FILES:
-            raise InvalidInput.of("files", f"A thread has at most {settings.MAX_FILES} files.")
-        return {
-            "script": upload_of(given["script"], "script", settings.MAX_SCRIPT_BYTES),
-            "input_file": upload_of(given["input_file"], "input_file", settings.MAX_FILE_BYTES),
-            "extra_files": [upload_of(file, "files", settings.MAX_FILE_BYTES) for file in given["files"]],
-        }
+        return read_uploads(given["script"], given["input_file"], given["files"])
 
 
 class UploadForm(PlaceForm, FilesForm):
@@ -101,12 +84,6 @@ class UploadForm(PlaceForm, FilesForm):
         widget=forms.FileInput(attrs={"accept": ".py"}),
     )
 
-    @property
-    def name_chosen(self) -> str:
-        script = self.cleaned_data.get("script")
-        stem = str(script.name).removesuffix(".py") if script else ""
-        return self.cleaned_data["name"] or stem.replace("_", " ")
-
 
 class SettingsForm(PlaceForm):
     """What is true of a thread besides its source."""
@@ -118,16 +95,14 @@ class SettingsForm(PlaceForm):
 
     def __init__(self, *args: Any, thread: Thread, user: User, nodes: list[Node], **kwargs: Any) -> None:
         nodes = [node for node in nodes if node.folder.team_id == thread.team_id]
-        kept = ("name", "type", "description", "timeout_seconds", "enabled")
-        initial = {name: getattr(thread, name) for name in kept} | {"folder": str(thread.folder_id or "")}
+        initial = {name: getattr(thread, name) for name in ("name", *SETTINGS)} | {"folder": str(thread.folder_id or "")}
         super().__init__(*args, user=user, nodes=nodes, initial=initial, **kwargs)
         self.fields.pop("team", None)
         self.places = {str(node.folder.pk): node for node in nodes}
         self.fields["folder"].choices = [("", "No folder"), *((key, node.path) for key, node in self.places.items())]  # type: ignore[attr-defined]
 
     def changes(self) -> dict[str, Any]:
-        names = ("name", "type", "description", "timeout_seconds", "enabled")
-        return {name: self.cleaned_data[name] for name in names} | {"folder": self.folder_chosen}
+        return {name: self.cleaned_data[name] for name in ("name", *SETTINGS)} | {"folder": self.folder_chosen}
 
 
 def folder_nodes(user: User) -> list[Node]:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import Team
 from accounts.querysets import TeamQuerySet
+from core.checks import MAX_DESCRIPTION
 from core.names import MAX_NAME, MAX_SAFE_NAME
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Thread(models.Model):
     name = models.CharField(max_length=MAX_NAME)
     safe_name = models.SlugField(max_length=MAX_SAFE_NAME)
     type = models.CharField(max_length=20, choices=ThreadType.choices, default=ThreadType.OTHER)
-    description = models.TextField(blank=True, max_length=5000)
+    description = models.TextField(blank=True, max_length=MAX_DESCRIPTION)
     timeout_seconds = models.PositiveIntegerField(
         default=default_timeout,
         validators=[MinValueValidator(1), MaxValueValidator(MAX_TIMEOUT_SECONDS)],

@@ -84,7 +84,7 @@ class ThreadQuery(PageQuery):
     type = serializers.ChoiceField(choices=ThreadType.choices, required=False)
     enabled = serializers.BooleanField(required=False)
     safe_name = Text(required=False, max_length=60)
-    q = Text(required=False, allow_blank=True, max_length=100, help_text="Part of the name.")
+    q = Text(required=False, allow_blank=True, max_length=100, help_text="Part of the name, the safe name or the description.")
 
 
 class DraftShape(serializers.ModelSerializer[ThreadDraft]):

@@ -18,7 +18,7 @@ from history.status import Status
 from processes.models import OnFailure
 from processes.services import StepPlan, create_process
 from tests.engine.conftest import Engine, directory_of, log_of, processes_of
-from threads.services import Upload
+from threads.uploads import Upload
 
 pytestmark = pytest.mark.engine
 

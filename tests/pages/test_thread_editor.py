@@ -10,7 +10,8 @@ from django.urls import reverse
 
 from tests.conftest import People
 from threads.models import Thread
-from threads.services import Upload, replace_files, save_draft
+from threads.services import change_thread, save_draft
+from threads.uploads import Upload
 
 PARTIAL = {"HX-Request": "true", "HX-Request-Type": "partial"}
 JSON = {"Accept": "application/json"}
@@ -126,7 +127,7 @@ def test_an_earlier_version_is_shown_and_restored(people: People, as_user: AsUse
 def test_the_list_of_versions_is_cut_until_all_are_asked_for(people: People, as_user: AsUser, make_thread: Make) -> None:
     thread = make_thread()
     for _ in range(22):
-        replace_files(thread=thread, user=people.editor, extra_files=[Upload("a.txt", b"a")])
+        change_thread(thread=thread, user=people.editor, extra_files=[Upload("a.txt", b"a")])
     url = reverse("threads:versions", args=[thread.pk])
     client = as_user(people.viewer)
     assert client.get(url, headers=PARTIAL).content.decode().count('class="row-title') == 20

@@ -7,14 +7,15 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import abilities, fetch, may, person
 from accounts.roles import Role
 from core.errors import Conflict, DomainError, InvalidInput, NotFound
 from core.forms import attempt
 from core.htmx import is_partial
-from threads.compiling import find_fault
+from core.text import natural
+from threads.checks import find_fault
 from threads.forms import FilesForm, SettingsForm, folder_nodes
 from threads.models import Thread, ThreadDraft, ThreadVersion
 from threads.services import change_thread, delete_thread, publish, restore_version, save_draft
@@ -28,7 +29,7 @@ def thread_of(request: HttpRequest, pk: int, role: Role = Role.VIEWER) -> Thread
     return fetch(Thread.objects.select_related("team", "folder", "current_version"), person(request), role, pk=pk)
 
 
-@require_GET
+@require_safe
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, PAGE, thread_context(request, thread_of(request, pk)))
 
@@ -69,7 +70,7 @@ def runs_of(thread: Thread) -> dict[str, Any]:
     return {"runs": list(thread.runs.order_by("-pk")[:RUNS_SHOWN])}
 
 
-@require_GET
+@require_safe
 def versions(request: HttpRequest, pk: int) -> HttpResponse:
     """The list of versions alone, for the page that has just saved one; `?all` gives every one."""
     thread = thread_of(request, pk)
@@ -79,13 +80,13 @@ def versions(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, f"{PAGE}#versions", {"thread": thread, "may_edit": may(person(request), thread.team, Role.EDITOR), **context})
 
 
-@require_GET
+@require_safe
 def runs(request: HttpRequest, pk: int) -> HttpResponse:
     thread = thread_of(request, pk)
     return render(request, f"{PAGE}#runs", {"thread": thread, **runs_of(thread)})
 
 
-@require_GET
+@require_safe
 def version(request: HttpRequest, pk: int, number: int) -> HttpResponse:
     thread = thread_of(request, pk)
     found = fetch_version(thread, number)
@@ -149,9 +150,10 @@ def _revision(request: HttpRequest) -> int | None:
     text = request.POST.get("revision", "")
     if text == "any":
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    revision = natural(text)
+    if revision is None:
         raise InvalidInput.of("revision", "Say which revision of the draft you began from.")
-    return int(text)
+    return revision
 
 
 def _saved(draft: ThreadDraft) -> dict[str, Any]:
@@ -184,7 +186,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, PAGE, thread_context(request, thread, settings_form=form, opened="settings"), status=422)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
     """GET says what would be lost, or what keeps the thread from being deleted; POST deletes."""
     thread = thread_of(request, pk, Role.EDITOR)

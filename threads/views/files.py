@@ -4,7 +4,7 @@ from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import may, person
 from accounts.roles import Role
@@ -14,7 +14,7 @@ from core.forms import attempt
 from core.htmx import is_partial
 from threads.forms import FilesForm
 from threads.models import Thread, ThreadVersion
-from threads.services import replace_files
+from threads.services import change_thread
 from threads.views.editing import PAGE, fetch_version, thread_context, thread_of
 
 # Nothing that people upload may act as a page of this site.
@@ -42,10 +42,12 @@ def _replaced(request: HttpRequest, thread: Thread, form: FilesForm) -> ThreadVe
     remove = request.POST.getlist("remove")
     if not remove and not any(uploads.values()):
         raise InvalidInput.of("files", "Choose at least one file.")
-    return replace_files(thread=thread, user=person(request), remove=remove, **uploads)
+    changed = change_thread(thread=thread, user=person(request), remove=remove, **uploads)
+    assert changed.current_version is not None
+    return changed.current_version
 
 
-@require_GET
+@require_safe
 def download(request: HttpRequest, pk: int, number: int, name: str) -> HttpResponseBase:
     """A file of a version, its script included, as it was put there."""
     version = fetch_version(thread_of(request, pk), number)

@@ -1,16 +1,15 @@
 """The list of threads: find one, make one, upload one, keep them in folders."""
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Q
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import fetch, person, require_somewhere, teams_where
 from accounts.models import User
@@ -19,15 +18,15 @@ from core.errors import InvalidInput
 from core.forms import attempt
 from core.htmx import is_partial
 from core.related import newest_related
+from core.text import natural, search_words
 from threads.folders import Node, within
 from threads.forms import NewFolderForm, NewThreadForm, UploadForm, folder_nodes
 from threads.models import Folder, Thread, ThreadType
+from threads.querysets import named
 from threads.services import create_folder, create_thread, delete_folder
 
 PER_PAGE = 50
 LIST = "threads/list.html"
-# The form asks for the folder around a new folder as it asks for that around a thread.
-PARENTS = {"parent": "folder"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +40,24 @@ class Filters:
     @classmethod
     def of(cls, request: HttpRequest) -> "Filters":
         given = request.GET
-        folder = given.get("folder", "")
-        known = folder == "none" or (folder.isascii() and folder.isdigit() and len(folder) < 19)
-        kind = given.get("type", "")
-        text = given.get("q", "").replace("\0", "").strip()[:200]
-        return cls(text=text, type=kind if kind in ThreadType.values else "", folder=folder if known else "")
+        folder, kind = given.get("folder", ""), given.get("type", "")
+        known = folder == "none" or natural(folder) is not None
+        return cls(search_words(given.get("q", "")), kind if kind in ThreadType.values else "", folder if known else "")
 
     @property
     def are_set(self) -> bool:
         return bool(self.text or self.type or self.folder)
 
-    def condition(self, nodes: list[Node]) -> Q:
-        found = Q()
-        if self.text:
-            found &= Q(name__icontains=self.text) | Q(safe_name__icontains=self.text) | Q(description__icontains=self.text)
+    def narrow(self, threads: "QuerySet[Thread]", nodes: list[Node]) -> "QuerySet[Thread]":
+        threads = named(threads, self.text)
         if self.type:
-            found &= Q(type=self.type)
+            threads = threads.filter(type=self.type)
         if self.folder == "none":
-            found &= Q(folder=None)
-        elif self.folder:
-            found &= Q(folder__in=within(nodes, int(self.folder)))
-        return found
+            return threads.filter(folder=None)
+        return threads.filter(folder__in=within(nodes, int(self.folder))) if self.folder else threads
 
 
-@require_GET
+@require_safe
 def list_threads(request: HttpRequest) -> HttpResponse:
     return render(request, f"{LIST}#results" if is_partial(request) else LIST, list_context(request))
 
@@ -72,7 +65,7 @@ def list_threads(request: HttpRequest) -> HttpResponse:
 def list_context(request: HttpRequest, **more: Any) -> dict[str, Any]:
     user = person(request)
     filters, nodes = Filters.of(request), folder_nodes(user)
-    threads = Thread.objects.visible_to(user).filter(filters.condition(nodes)).select_related("team", "folder", "current_version")
+    threads = filters.narrow(Thread.objects.visible_to(user), nodes).select_related("team", "folder", "current_version")
     page = Paginator(threads.order_by("name", "pk"), PER_PAGE).get_page(request.GET.get("page"))
     last_runs = newest_related(list(page), "runs")
     paths = {node.folder.pk: node.path for node in nodes}
@@ -80,27 +73,29 @@ def list_context(request: HttpRequest, **more: Any) -> dict[str, Any]:
         "page": page,
         "rows": [(thread, last_runs.get(thread.pk), paths.get(thread.folder_id or 0, "")) for thread in page],
         "filters": filters,
-        "folders": folder_choices(user, nodes, filters),
         "types": ThreadType.choices,
         "may_edit": bool(teams_where(user, Role.EDITOR)),
         "query": _query_without_page(request),
     }
-    if context["may_edit"] and not is_partial(request):
-        context |= blank_forms(user, nodes, filters)
+    if not is_partial(request):
+        context["folders"] = folder_choices(user, nodes, filters)
+        if context["may_edit"]:
+            context |= blank_forms(user, nodes, filters)
     return context | more
 
 
 def folder_choices(user: User, nodes: list[Node], filters: Filters) -> list[dict[str, Any]]:
     """The tree beside the list: each folder with the number of threads in it."""
-    counts = Counter(Thread.objects.visible_to(user).order_by().values_list("folder_id", flat=True))
+    filled = Thread.objects.visible_to(user).exclude(folder=None).order_by().values_list("folder").annotate(count=Count("pk"))
+    counts: dict[int, int] = dict(filled)
     parents = {node.folder.parent_id for node in nodes}
     return [
         {
             "node": node,
-            "count": counts[node.folder.pk],
+            "count": counts.get(node.folder.pk, 0),
             "chosen": filters.folder == str(node.folder.pk),
             "indent": min(node.depth, 5),
-            "is_empty": not counts[node.folder.pk] and node.folder.pk not in parents,
+            "is_empty": node.folder.pk not in counts and node.folder.pk not in parents,
         }
         for node in nodes
     ]
@@ -151,7 +146,7 @@ def upload(request: HttpRequest) -> HttpResponse:
 
 def _create_from(form: UploadForm, user: User) -> Thread:
     uploads = form.uploads()
-    return create_thread(team=form.team_chosen, user=user, name=form.name_chosen, folder=form.folder_chosen, **uploads)
+    return create_thread(team=form.team_chosen, user=user, name=form.cleaned_data["name"], folder=form.folder_chosen, **uploads)
 
 
 @require_POST
