@@ -18,7 +18,8 @@ from django.utils import timezone  # noqa: E402
 
 from accounts.models import User  # noqa: E402
 from history.models import Run, StepRun  # noqa: E402
-from history.services import RunOrder, queue_runs  # noqa: E402
+from history.orders import RunOrder, plan_run  # noqa: E402
+from history.services import queue_runs  # noqa: E402
 from history.status import Status, Trigger  # noqa: E402
 from schedules.ledger import ring_clock  # noqa: E402
 from schedules.models import Schedule  # noqa: E402
@@ -34,7 +35,7 @@ def queue(*, thread: int, count: int) -> int:
     order = RunOrder(target=Thread.objects.get(pk=thread), trigger=Trigger.MANUAL, user=User.objects.get(username="admin"))
     print("ready", flush=True)
     sys.stdin.readline()
-    return len(queue_runs([order] * count))
+    return len(queue_runs([plan_run(order) for _ in range(count)]))
 
 
 def fill_history(*, threads: list[int], count: int) -> int:

@@ -1,4 +1,4 @@
-"""The newest related row of each row of a page, without one query per row and without knowing the related app.
+"""Related rows without one query per row, and without knowing the related app.
 
 A lower app may show what a higher one keeps about its rows (a thread its last run) by the relation's name alone.
 """
@@ -24,3 +24,11 @@ def newest_related(rows: Sequence[Model], relation: str) -> dict[int, Any]:
     newest = related._default_manager.filter(**{field.name: OuterRef("pk")}).order_by("-pk").values("pk")[:1]
     ids = model._default_manager.filter(pk__in=[row.pk for row in rows]).values(newest=Subquery(newest))
     return {getattr(row, field.attname): row for row in related._default_manager.filter(pk__in=ids)}
+
+
+def keep_related(row: Model, relation: str, related: Sequence[Model]) -> None:
+    """From now on `row.<relation>.all()` gives these rows, which were just written, as if they had been prefetched."""
+    known = getattr(row, relation).all()
+    known._result_cache, known._prefetch_done = list(related), True
+    kept: Any = row
+    kept._prefetched_objects_cache = getattr(row, "_prefetched_objects_cache", {}) | {relation: known}

@@ -20,7 +20,7 @@ from history.forms import named
 from history.models import Run
 from history.querysets import Scope
 from history.services import request_stop
-from history.shapes import ArtifactShape, LogQuery, RunQuery, RunShape
+from history.shapes import ArtifactShape, LogQuery, RunQuery, RunShape, show_run, show_runs
 
 
 def complete(rows: "QuerySet[Run]") -> "QuerySet[Run]":
@@ -28,14 +28,22 @@ def complete(rows: "QuerySet[Run]") -> "QuerySet[Run]":
     return rows.select_related("team", "user").prefetch_related("steps")
 
 
-def answer_run(run: Run, status: int = 200) -> Response:
+def as_it_is(run: Run) -> Run:
     """The run as it is now."""
-    fresh = complete(Run.objects.filter(pk=run.pk)).get()
-    return Response(RunShape(fresh).data, status=status, headers={"Location": f"/api/v1/runs/{run.pk}"} if status in (201, 202) else None)
+    return complete(Run.objects.filter(pk=run.pk)).get()
+
+
+def answer_run(run: Run) -> Response:
+    return Response(show_run(as_it_is(run)))
+
+
+def answer_queued(run: Run, status: int = 201) -> Response:
+    """A run that was just queued, as it was written: no second look at it."""
+    return Endpoint.made(show_run(run), f"runs/{run.pk}", status)
 
 
 def list_runs(endpoint: Endpoint, rows: "QuerySet[Run]", parts: Sequence[Part] = ()) -> Response:
-    return endpoint.paged(complete(rows), lambda found: RunShape(found, many=True).data, parts)
+    return endpoint.paged(complete(rows), show_runs, parts)
 
 
 class Runs(Endpoint):
@@ -63,7 +71,7 @@ def fetch_run(request: Request, pk: int, needed: Role = Role.VIEWER) -> Run:
 class OneRun(Endpoint):
     @call("Read a run", answer=RunShape)
     def get(self, request: Request, pk: int) -> Response:
-        return Response(RunShape(fetch(complete(Run.objects.all()), caller(request), pk=pk)).data)
+        return Response(show_run(fetch(complete(Run.objects.all()), caller(request), pk=pk)))
 
 
 class Stop(Endpoint):

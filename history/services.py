@@ -1,147 +1,96 @@
 """Verbs about runs: queue and stop. What the engine records of them is in `history.ledger`."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from accounts.access import require
 from accounts.models import Team, User
 from accounts.roles import Role
 from accounts.services import record
-from core.errors import Conflict, InvalidInput
-from core.parameters import check_parameters
+from core.errors import Conflict, NotFound
+from core.related import keep_related
+from core.rows import select_column
 from events.models import Event
 from events.services import publish_all
 from history.models import Run, StepRun
+from history.orders import PlannedStep, RunOrder, RunPlan, plan_run
 from history.queue import host_queue, issue_ticket
 from history.status import ALIVE, Kind, Status, Trigger
-from processes.models import OnFailure, Process, Step
+from processes.models import Process
 from threads.models import Thread
 
-MAX_PRIORITY = 100
-
-
-@dataclass(frozen=True, slots=True)
-class RunOrder:
-    """What shall run, and why. `user` None: nobody in person, a schedule did it."""
-
-    target: Thread | Process
-    trigger: Trigger
-    user: User | None = None
-    parameters: dict[str, Any] = field(default_factory=dict)
-    priority: int = 0
-    schedule_id: int | None = None
-    schedule_name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedStep:
-    """One step of a run to be, as it stands at this moment."""
-
-    thread: Thread
-    stage: int
-    parameters: dict[str, Any]
-    on_failure: str
-    timeout_seconds: int
+_COUNT_ON = f"UPDATE {Team._meta.db_table} SET run_counter = run_counter + %s WHERE id = %s RETURNING run_counter"  # noqa: S608
 
 
 def queue_run(
     *, target: Thread | Process, user: User, trigger: Trigger, parameters: dict[str, Any] | None = None, priority: int = 0
 ) -> Run:
-    """Queue one run for a person; Conflict when the target cannot run, by role NotFound or Forbidden."""
+    """Queue one run for a person; Conflict when the target cannot run, by role NotFound or Forbidden.
+
+    It comes with its team, person and steps as they were written: to show it takes no further look.
+    """
     require(user, target.team, Role.RUNNER)
-    order = RunOrder(target=target, trigger=trigger, user=user, parameters=parameters or {}, priority=priority)
-    check_order(order)
+    plan = plan_run(RunOrder(target=target, trigger=trigger, user=user, parameters=parameters or {}, priority=priority))
     with transaction.atomic():
-        [run] = queue_runs([order])
+        [(run, steps)] = _write([plan])
+        run.team = target.team
         record(user=user, verb="started", target=run)
+    keep_related(run, "steps", steps)
     return run
 
 
-def check_order(order: RunOrder) -> None:
-    """Returns if the order can be queued; InvalidInput by field or Conflict with what is missing."""
-    check_parameters(order.parameters)
-    if isinstance(order.priority, bool) or not isinstance(order.priority, int) or not -MAX_PRIORITY <= order.priority <= MAX_PRIORITY:
-        raise InvalidInput.of("priority", f"Use a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}.")
-    plan_steps(order)
+def trigger_of(user: User) -> Trigger:
+    """What starts a run that this person orders: a script that has a key, or the person."""
+    return Trigger.API if user.key else Trigger.MANUAL
 
 
-def plan_steps(order: RunOrder) -> list[PlannedStep]:
-    """The target's steps as they are now; Conflict when there is something that cannot run."""
-    target = order.target
-    if not target.enabled:
-        raise Conflict(f"{target.name} is disabled; enable it first.")
-    if isinstance(target, Thread):
-        steps = [PlannedStep(target, 1, dict(order.parameters), OnFailure.STOP, target.timeout_seconds)]
-    else:
-        steps = [
-            PlannedStep(
-                step.thread,
-                step.stage,
-                {**step.parameters, **order.parameters},
-                step.on_failure,
-                step.timeout_seconds or step.thread.timeout_seconds,
-            )
-            for step in _steps_of(target)
-        ]
-    if not steps:
-        raise Conflict(f"{target.name} has no steps yet; add a thread to it first.")
-    for step in steps:
-        if step.thread.current_version is None:
-            raise Conflict(f"{step.thread.name} has no saved version yet; save its script first.")
-        if not step.thread.enabled:
-            raise Conflict(f"{step.thread.name} is disabled; enable it first.")
-    return steps
+def run_again(*, run: Run, user: User) -> Run:
+    """Queue the same target with the same parameters, as it is now: its newest versions run. Conflict when it is gone."""
+    require(user, run.team, Role.RUNNER)
+    target = run.thread or run.process
+    if target is None:
+        raise Conflict(f"{run.name} was deleted since; there is nothing to run again.")
+    return queue_run(target=target, user=user, trigger=Trigger.MANUAL, parameters=run.parameters, priority=run.priority)
 
 
-def load_steps(targets: Iterable[Thread | Process]) -> None:
-    """Read the steps of all processes among the targets at once: to plan many orders then asks the database no more."""
-    processes = [target for target in targets if isinstance(target, Process)]
-    steps: dict[int, list[Step]] = {process.pk: [] for process in processes}
-    for step in Step.objects.filter(process__in=steps).select_related("thread__current_version").order_by("process", "position"):
-        steps[step.process_id].append(step)
-    for process in processes:
-        process.loaded_steps = steps[process.pk]  # type: ignore[attr-defined]
-
-
-def _steps_of(process: Process) -> list[Step]:
-    loaded: list[Step] | None = getattr(process, "loaded_steps", None)
-    if loaded is not None:
-        return loaded
-    return list(process.steps.select_related("thread__current_version").order_by("position"))
-
-
-@transaction.atomic
-def queue_runs(orders: Sequence[RunOrder]) -> list[Run]:
+def queue_runs(plans: Sequence[RunPlan]) -> list[Run]:
     """Queue runs in one transaction: rows, snapshots of their steps, one ticket, one bell. Roles are the caller's matter."""
-    plans = [(order, plan_steps(order)) for order in orders]
-    numbers = _numbers(order.target.team_id for order, _ in plans)
+    # Without a savepoint: what fails here is the database, and then nothing of the caller's transaction stands.
+    with transaction.atomic(savepoint=False):
+        return [run for run, _ in _write(plans)]
+
+
+def _write(plans: Sequence[RunPlan]) -> list[tuple[Run, list[StepRun]]]:
+    if not plans:
+        return []
+    numbers = _numbers([plan.order.target.team_id for plan in plans])
     now = timezone.now()
-    runs = Run.objects.bulk_create([_run_of(order, number, now) for (order, _), number in zip(plans, numbers, strict=True)])
-    StepRun.objects.bulk_create(
-        _step_of(run, position, step) for run, (_, steps) in zip(runs, plans, strict=True) for position, step in enumerate(steps, start=1)
-    )
-    if runs:
-        issue_ticket()
-        publish_all([run_event(run) for run in runs])
-    return runs
+    runs = Run.objects.bulk_create([_run_of(plan.order, number, now) for plan, number in zip(plans, numbers, strict=True)])
+    written = [
+        (run, [_step_of(run, position, step) for position, step in enumerate(plan.steps, start=1)])
+        for run, plan in zip(runs, plans, strict=True)
+    ]
+    StepRun.objects.bulk_create([step for _, steps in written for step in steps])
+    issue_ticket()
+    publish_all([run_event(run) for run in runs])
+    return written
 
 
-def _numbers(team_ids: Any) -> list[int]:
-    """The next run numbers, one for each of the given teams in their order."""
-    wanted = list(team_ids)
+def _numbers(team_ids: Sequence[int]) -> list[int]:
+    """The next run numbers, one for each of the given teams in their order; NotFound when a team is gone."""
     following: dict[int, int] = {}
-    for team_id in sorted(set(wanted)):
-        count = wanted.count(team_id)
+    for team_id in sorted(set(team_ids)):
+        count = team_ids.count(team_id)
         # The UPDATE locks the team's row until we commit: numbers are given once and without gaps.
-        Team.objects.filter(pk=team_id).update(run_counter=F("run_counter") + count)
-        following[team_id] = Team.objects.values_list("run_counter", flat=True).get(pk=team_id) - count
+        counted = select_column(_COUNT_ON, [count, team_id])
+        if not counted:
+            raise NotFound
+        following[team_id] = counted[0] - count
     numbers = []
-    for team_id in wanted:
+    for team_id in team_ids:
         following[team_id] += 1
         numbers.append(following[team_id])
     return numbers
@@ -170,7 +119,7 @@ def _run_of(order: RunOrder, number: int, now: Any) -> Run:
 
 def _step_of(run: Run, position: int, step: PlannedStep) -> StepRun:
     version = step.thread.current_version
-    assert version is not None  # plan_steps
+    assert version is not None  # plan_run
     return StepRun(
         run=run,
         position=position,
@@ -193,28 +142,33 @@ def request_stop(*, run: Run, user: User) -> Run:
     Conflict when the run has ended.
     """
     require(user, run.team, Role.RUNNER)
-    now = timezone.now()
-    reason = f"Stopped by {user.username}."
-    waiting = Run.objects.filter(pk=run.pk, status=Status.QUEUED)
-    if waiting.update(
-        status=Status.STOPPED,
-        reason=f"{reason[:-1]} before it started.",
-        finished_at=now,
-        stop_requested_at=now,
-        stop_requested_by=user.username,
-    ):
-        StepRun.objects.filter(run=run).update(status=Status.SKIPPED, reason=reason, finished_at=now)
-    elif Run.objects.filter(pk=run.pk, status__in=ALIVE, stop_requested_at=None).update(
-        stop_requested_at=now, stop_requested_by=user.username
-    ):
-        issue_ticket(host_queue(Run.objects.values_list("host_key", flat=True).get(pk=run.pk)))
-    elif not Run.objects.filter(pk=run.pk, status__in=ALIVE).exists():
+    if not (_stop_waiting(run, user) or _stop_alive(run, user)):
         run.refresh_from_db()
-        raise Conflict(f"Run #{run.number} has ended already ({run.state.label.lower()}).")
+        if run.is_final:
+            raise Conflict(f"Run #{run.number} has ended already ({run.state.label.lower()}).")
+        return run
     record(user=user, verb="stopped", target=run)
     run.refresh_from_db()
     publish_all([run_event(run)])
     return run
+
+
+def _stop_waiting(run: Run, user: User) -> bool:
+    now, reason = timezone.now(), f"Stopped by {user.username}"
+    ended = {"finished_at": now, "stop_requested_at": now, "stop_requested_by": user.username}
+    waiting = Run.objects.filter(pk=run.pk, status=Status.QUEUED)
+    if not waiting.update(status=Status.STOPPED, reason=f"{reason} before it started.", **ended):
+        return False
+    StepRun.objects.filter(run=run).update(status=Status.SKIPPED, reason=f"{reason}.", finished_at=now)
+    return True
+
+
+def _stop_alive(run: Run, user: User) -> bool:
+    alive = Run.objects.filter(pk=run.pk, status__in=ALIVE, stop_requested_at=None)
+    if not alive.update(stop_requested_at=timezone.now(), stop_requested_by=user.username):
+        return False
+    issue_ticket(host_queue(Run.objects.values_list("host_key", flat=True).get(pk=run.pk)))
+    return True
 
 
 def run_event(run: Run) -> Event:

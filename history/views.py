@@ -12,16 +12,14 @@ from accounts.access import fetch, may, person
 from accounts.models import User
 from accounts.querysets import teams_of
 from accounts.roles import Role
-from core.errors import Conflict
 from core.htmx import is_partial
 from core.paging import Cursor, Part, page_of
 from core.parameters import to_rows
-from history import logs
+from history import logs, services
 from history.forms import FilterForm
 from history.models import Run, StepRun
 from history.querysets import Scope
-from history.services import queue_run, request_stop
-from history.status import ACTIVE, Status, Trigger
+from history.status import ACTIVE, Status
 
 MAX_FILES_SHOWN = 200
 NARROW = frozenset({"thread", "process", "schedule"})
@@ -97,7 +95,7 @@ def _versions(steps: list[StepRun]) -> str:
 
 @require_POST
 def stop_run(request: HttpRequest, pk: int) -> HttpResponse:
-    run = request_stop(run=fetch(Run.objects.select_related("team"), person(request), pk=pk), user=person(request))
+    run = services.request_stop(run=fetch(Run.objects.select_related("team"), person(request), pk=pk), user=person(request))
     messages.info(request, f"Run #{run.number} is stopped." if run.is_final else f"Run #{run.number} was told to stop.")
     return redirect("history:run", pk=run.pk)
 
@@ -105,9 +103,5 @@ def stop_run(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def run_again(request: HttpRequest, pk: int) -> HttpResponse:
     """The same target with the same parameters, as it is now: its newest versions run."""
-    run = fetch(Run.objects.select_related("team", "thread__team", "process__team"), person(request), Role.RUNNER, pk=pk)
-    target = run.thread or run.process
-    if target is None:
-        raise Conflict(f"{run.name} was deleted since; there is nothing to run again.")
-    again = queue_run(target=target, user=person(request), trigger=Trigger.MANUAL, parameters=run.parameters, priority=run.priority)
-    return redirect("history:run", pk=again.pk)
+    run = fetch(Run.objects.select_related("team", "thread__team", "process__team"), person(request), pk=pk)
+    return redirect("history:run", pk=services.run_again(run=run, user=person(request)).pk)

@@ -14,8 +14,9 @@ from accounts.models import User
 from accounts.roles import Role
 from core.endpoint import WITH_CONFLICT, Endpoint, Nothing, PageQuery, call
 from core.errors import InvalidInput
-from history.api import answer_run, list_runs
+from history.api import answer_queued, list_runs
 from history.models import Run
+from history.services import trigger_of
 from history.shapes import RunShape
 from history.status import Kind
 from processes.models import Process
@@ -128,7 +129,8 @@ class RunNow(Endpoint):
         """With its parameters and priority, whether it is enabled or not. Its due times stay as they are."""
         schedule = _schedule(request, pk, Role.RUNNER)
         self.body(Nothing)
-        return answer_run(services.run_now(schedule=schedule, user=caller(request)), status=201)
+        user = caller(request)
+        return answer_queued(services.run_now(schedule=schedule, user=user, trigger=trigger_of(user)))
 
 
 class RunsOfSchedule(Endpoint):

@@ -9,7 +9,6 @@ from accounts.models import Team
 from core.errors import InvalidInput
 from core.names import clean_name
 from core.parameters import check_parameters
-from history.services import MAX_PRIORITY
 from processes.models import Process
 from schedules.cron import parse
 from schedules.models import MAX_INTERVAL_SECONDS, ScheduleKind
@@ -118,12 +117,6 @@ def checked_name(name: Any) -> str:
 def checked_flag(value: Any, field: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidInput.of(field, "Use true or false.")
-    return value
-
-
-def checked_priority(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not -MAX_PRIORITY <= value <= MAX_PRIORITY:
-        raise InvalidInput.of("priority", f"Use a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}.")
     return value
 
 

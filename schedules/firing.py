@@ -5,7 +5,7 @@ away from it; should it have been recorded before (the time went backwards), it 
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,8 +16,10 @@ from django.utils import timezone
 from core.errors import DomainError
 from events.services import publish_all
 from history.models import Run
-from history.services import RunOrder, check_order, load_steps, queue_runs
+from history.orders import RunOrder, RunPlan, plan_run, steps_of
+from history.services import queue_runs
 from history.status import Trigger
+from processes.models import Step
 from schedules.ledger import schedule_event, skipped
 from schedules.models import Firing, Outcome, Schedule
 from schedules.timing import Arrears, Timing, arrears, span_words
@@ -36,12 +38,12 @@ OVERTAKEN = "The next time of this schedule came before this one could be starte
 class Plan:
     """What shall become of one due schedule. Decided before the transaction, so that it is short.
 
-    Without an `order` the due time is skipped for `reason`; a `fault` sets the schedule aside.
+    Without a `run` the due time is skipped for `reason`; a `fault` sets the schedule aside.
     """
 
     schedule: Schedule
     due: Arrears
-    order: RunOrder | None
+    run: RunPlan | None
     reason: str = ""
     fault: str = ""
     missed_reason: str = NOT_RUNNING
@@ -53,7 +55,7 @@ def fire_next(size: int, passed: set[int]) -> int:
     Schedules that another clock or person holds are added to `passed`: they keep nobody else waiting. Errors of the
     database itself are raised; those of one schedule set that one aside.
     """
-    plans = [_plan(schedule) for schedule in _due(timezone.now(), size, passed)]
+    plans = _plan_all(_due(timezone.now(), size, passed))
     if plans:
         passed |= {plan.schedule.pk for plan in plans} - _fire(plans)
     return len(plans)
@@ -74,34 +76,36 @@ def _due(now: datetime, size: int, passed: Collection[int] = (), **only: int) ->
     rows = Schedule.objects.filter(enabled=True, next_run_at__lte=now, **only).order_by("next_run_at", "pk")
     if passed:
         rows = rows.exclude(pk__in=passed)
-    due = list(rows.select_related("thread__current_version", "process")[:size])
-    load_steps(schedule.target for schedule in due)
-    return due
+    return list(rows.select_related("thread__current_version", "process")[:size])
 
 
 def _fire_alone(schedule: Schedule) -> set[int]:
     """Deal with one schedule by itself, as it is now; whatever is wrong with it stays with it."""
     try:
-        return _carry_out([_plan(row) for row in _due(timezone.now(), 1, pk=schedule.pk)])
+        return _carry_out(_plan_all(_due(timezone.now(), 1, pk=schedule.pk)))
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:
         return _carry_out([_set_aside(row, error) for row in _due(timezone.now(), 1, pk=schedule.pk)])
 
 
-def _plan(schedule: Schedule) -> Plan:
+def _plan_all(due: Sequence[Schedule]) -> list[Plan]:
+    steps = steps_of(schedule.process for schedule in due if schedule.process)
+    return [_plan(schedule, steps) for schedule in due]
+
+
+def _plan(schedule: Schedule, steps: Mapping[int, Sequence[Step]]) -> Plan:
     now = timezone.now()
     due_at = schedule.next_run_at or now
     try:
         due = arrears(Timing.of(schedule), due_at, now)
-        order = _order_of(schedule)
-        refusal = _refusal_of(order)
+        run, refusal = _run_of(schedule, steps)
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:
         return _set_aside(schedule, error)
     missed_reason = NOT_RUNNING if now - due_at > GRACE else OVERTAKEN
-    return Plan(schedule, due, None if refusal else order, refusal or _why_late(now - due.latest), missed_reason=missed_reason)
+    return Plan(schedule, due, run, refusal or _why_late(now - due.latest), missed_reason=missed_reason)
 
 
 def _set_aside(schedule: Schedule, error: Exception) -> Plan:
@@ -110,13 +114,14 @@ def _set_aside(schedule: Schedule, error: Exception) -> Plan:
     words = error.message if isinstance(error, DomainError) else f"{type(error).__name__}: {error}"
     # What is wrong may be a character that the database does not take.
     words = words[:500].replace("\0", "").encode("utf-8", "replace").decode()
-    fault = f"Set aside, it cannot be scheduled as it is: {words}"
+    fault = f"It cannot be scheduled as it is: {words}"
     due = Arrears(latest=schedule.next_run_at or timezone.now(), missed=(), following=None)
     return Plan(schedule, due, None, reason=fault, fault=fault)
 
 
-def _order_of(schedule: Schedule) -> RunOrder:
-    return RunOrder(
+def _run_of(schedule: Schedule, steps: Mapping[int, Sequence[Step]]) -> tuple[RunPlan | None, str]:
+    """Its run, or why its target cannot run at this moment."""
+    order = RunOrder(
         target=schedule.target,
         trigger=Trigger.SCHEDULE,
         parameters=schedule.parameters,
@@ -124,15 +129,10 @@ def _order_of(schedule: Schedule) -> RunOrder:
         schedule_id=schedule.pk,
         schedule_name=schedule.name,
     )
-
-
-def _refusal_of(order: RunOrder) -> str:
-    """Why the target cannot run at this moment; empty when it can."""
     try:
-        check_order(order)
+        return plan_run(order, steps), ""
     except DomainError as error:
-        return error.message
-    return ""
+        return None, error.message
 
 
 def _why_late(lateness: timedelta) -> str:
@@ -151,9 +151,8 @@ def _carry_out(plans: Sequence[Plan]) -> set[int]:
         Firing.objects.filter(schedule__in=ours, due_at__in={plan.due.latest for plan in won}).values_list("schedule_id", "due_at")
     )
     fresh = [plan for plan in won if (plan.schedule.pk, plan.due.latest) not in recorded]
-    orders = [plan.order for plan in fresh if plan.order]
-    runs = {run.schedule_id: run for run in queue_runs(orders)}
-    Schedule.objects.filter(pk__in=[plan.schedule.pk for plan in fresh if plan.order]).update(run_count=F("run_count") + 1)
+    runs = {run.schedule_id: run for run in queue_runs([plan.run for plan in fresh if plan.run])}
+    Schedule.objects.filter(pk__in=[plan.schedule.pk for plan in fresh if plan.run]).update(run_count=F("run_count") + 1)
     missed = [row for plan in won for row in skipped(plan.schedule, plan.due.missed, plan.missed_reason)]
     Firing.objects.bulk_create(missed, ignore_conflicts=True)
     firings = Firing.objects.bulk_create([_firing(plan, runs.get(plan.schedule.pk)) for plan in fresh])

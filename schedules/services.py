@@ -14,7 +14,8 @@ from accounts.services import record
 from core.errors import Conflict, InvalidInput, NotFound
 from events.services import publish_all
 from history.models import Run
-from history.services import RunOrder, check_order, queue_runs
+from history.orders import RunOrder, check_priority, plan_run
+from history.services import queue_runs
 from history.status import Trigger
 from processes.models import Process
 from schedules import checks
@@ -54,7 +55,7 @@ def create_schedule(
             "target": lambda: checks.checked_target(target, team),
             "timing": lambda: timing.checked(now),
             "enabled": lambda: checks.checked_flag(enabled, "enabled"),
-            "priority": lambda: checks.checked_priority(priority),
+            "priority": lambda: check_priority(priority),
             "parameters": lambda: checks.checked_parameters(parameters),
         }
     )
@@ -75,7 +76,7 @@ def create_schedule(
 
 @transaction.atomic
 def change_schedule(*, schedule: Schedule, user: User, **changes: Any) -> Schedule:
-    """Change any of the fields that `create_schedule` takes, but not the team; InvalidInput by field.
+    """Change any of the fields that `create_schedule` takes, but not the team; InvalidInput by field. `enabled` as `set_enabled` does it.
 
     A new timing counts from now; all else leaves the next due time where it is. A due time that has come but was not
     started yet is recorded as skipped when the change ends it.
@@ -84,11 +85,20 @@ def change_schedule(*, schedule: Schedule, user: User, **changes: Any) -> Schedu
     now = clock.now()
     row = _locked(schedule)
     fields = _checked_changes(row, changes, now)
-    before = {name: getattr(row, name) for name in fields}
-    fields = {name: value for name, value in fields.items() if value != before[name]}
+    enabled = fields.pop("enabled", None)
+    fields = {name: value for name, value in fields.items() if value != getattr(row, name)}
+    changed = _change(row, user, fields, now)
+    switched = enabled is not None and _switch(row, user, enabled, now)
+    if changed or switched:
+        _tell(row)
+    return row
+
+
+def _change(row: Schedule, user: User, fields: dict[str, Any], now: datetime) -> bool:
+    """Write what is new; False when nothing is."""
     if not fields:
-        return row
-    moved = [name for name in fields if name in (*TIMING_FIELDS, "enabled")]
+        return False
+    moved = not fields.keys().isdisjoint(TIMING_FIELDS)
     if moved:
         _settle(row, now, f"{user.username} changed the schedule before it was started.")
     for name, value in fields.items():
@@ -100,8 +110,7 @@ def change_schedule(*, schedule: Schedule, user: User, **changes: Any) -> Schedu
         row.next_run_at = _next_run_at(row, now)
     row.save(update_fields=[*fields, "anchor_at", "fault", "next_run_at", "updated_at"])
     record(user=user, verb="changed", target=row, fields=sorted(fields))
-    _tell(row)
-    return row
+    return True
 
 
 @transaction.atomic
@@ -124,10 +133,16 @@ def set_enabled(*, schedule: Schedule, user: User, enabled: bool) -> Schedule:
     """
     require(user, schedule.team, Role.EDITOR)
     enabled = checks.checked_flag(enabled, "enabled")
-    now = clock.now()
     row = _locked(schedule)
+    if _switch(row, user, enabled, clock.now()):
+        _tell(row)
+    return row
+
+
+def _switch(row: Schedule, user: User, enabled: bool, now: datetime) -> bool:
+    """Enable or disable; False when it is so already."""
     if row.enabled == enabled and not (enabled and row.fault):
-        return row
+        return False
     if row.kind == "once" and enabled and row.run_at and row.run_at <= now:
         raise Conflict(f"The only time of {row.name} has passed; give it a new one first.")
     _settle(row, now, f"{user.username} disabled the schedule before it was started.")
@@ -135,11 +150,10 @@ def set_enabled(*, schedule: Schedule, user: User, enabled: bool) -> Schedule:
     row.next_run_at = _next_run_at(row, now)
     row.save(update_fields=["enabled", "fault", "next_run_at", "updated_at"])
     record(user=user, verb="enabled" if enabled else "disabled", target=row)
-    _tell(row)
-    return row
+    return True
 
 
-def run_now(*, schedule: Schedule, user: User) -> Run:
+def run_now(*, schedule: Schedule, user: User, trigger: Trigger = Trigger.MANUAL) -> Run:
     """Queue its target now, with its parameters and priority, whether it is enabled or not; its due times stay as they are.
 
     Conflict when the target cannot run.
@@ -147,18 +161,18 @@ def run_now(*, schedule: Schedule, user: User) -> Run:
     require(user, schedule.team, Role.RUNNER)
     order = RunOrder(
         target=schedule.target,
-        trigger=Trigger.MANUAL,
+        trigger=trigger,
         user=user,
         parameters=schedule.parameters,
         priority=schedule.priority,
         schedule_id=schedule.pk,
         schedule_name=schedule.name,
     )
-    check_order(order)
+    plan = plan_run(order)
     with transaction.atomic():
         if not Schedule.objects.filter(pk=schedule.pk).update(run_count=F("run_count") + 1):
             raise NotFound
-        [run] = queue_runs([order])
+        [run] = queue_runs([plan])
         record(user=user, verb="started", target=run, schedule=schedule.name)
         schedule.refresh_from_db(fields=["run_count", "next_run_at", "enabled", "fault"])
         publish_all([schedule_event(schedule)])
@@ -183,7 +197,7 @@ def _checked_changes(row: Schedule, changes: dict[str, Any], now: datetime) -> d
         "name": lambda: checks.checked_name(changes["name"]),
         "target": lambda: checks.checked_target(changes["target"], row.team),
         "enabled": lambda: checks.checked_flag(changes["enabled"], "enabled"),
-        "priority": lambda: checks.checked_priority(changes["priority"]),
+        "priority": lambda: check_priority(changes["priority"]),
         "parameters": lambda: checks.checked_parameters(changes["parameters"]),
     }
     wanted = {name: reader for name, reader in readers.items() if name in changes}

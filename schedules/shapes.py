@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from core.endpoint import PageQuery, Strict
 from core.fields import Id, Parameters, RunBrief, Text, Whole
-from history.services import MAX_PRIORITY
+from history.orders import MAX_PRIORITY
 from history.status import Kind
 from schedules.models import MAX_INTERVAL_SECONDS, Schedule, ScheduleKind
 from schedules.preview import MAX_COUNT

@@ -13,7 +13,7 @@ from django.contrib.auth import authenticate
 from django.core.management.base import CommandError
 
 from accounts.models import Membership, Team, User
-from history.services import RunOrder, plan_steps
+from history.orders import RunOrder, plan_run
 from history.status import Trigger
 from operations.bootstrap import ensure_administrator, readable_password
 from operations.demo import CONTENT, SCRIPTS, ensure_demo
@@ -74,7 +74,7 @@ def test_the_demo_is_a_process_of_three_threads_with_a_schedule():
     ensure_administrator()
     assert ensure_demo()
     process = Process.objects.get()
-    steps = plan_steps(RunOrder(target=process, trigger=Trigger.MANUAL))
+    steps = plan_run(RunOrder(target=process, trigger=Trigger.MANUAL)).steps
     assert [step.thread.name for step in steps] == ["Fetch weather pages", "Build weather table", "Write weather report"]
     assert [step.stage for step in steps] == [1, 2, 3]
     assert steps[0].thread.current_version.files.get().role == FileRole.INPUT

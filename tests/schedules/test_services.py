@@ -199,6 +199,28 @@ def test_a_once_that_has_run_can_be_renamed_but_not_enabled_again(make_schedule:
         change_schedule(schedule=schedule, user=people.editor, run_at=past - timedelta(hours=1))
 
 
+def test_a_change_enables_by_the_same_rules_as_the_switch(make_schedule: Maker, people: Any) -> None:
+    schedule = make_schedule(kind="once", run_at=timezone.now() + timedelta(hours=1), enabled=False)
+    past = timezone.now() - timedelta(hours=1)
+    Schedule.objects.filter(pk=schedule.pk).update(run_at=past)
+    with pytest.raises(Conflict, match="has passed"):
+        change_schedule(schedule=schedule, user=people.editor, name="Again", enabled=True)
+    assert Schedule.objects.filter(name="Hourly", enabled=False).exists()
+    later = timezone.now() + timedelta(hours=2)
+    changed = change_schedule(schedule=schedule, user=people.editor, run_at=later, enabled=True)
+    assert (changed.enabled, changed.next_run_at) == (True, later)
+    verbs = AuditEntry.objects.filter(target_type="schedule").order_by("pk").values_list("verb", flat=True)
+    assert list(verbs) == ["created", "changed", "enabled"]
+    assert Event.objects.filter(topic="schedule").count() == 2
+
+
+def test_a_change_that_enables_tries_one_again_that_was_set_aside(make_schedule: Maker, people: Any) -> None:
+    schedule = make_schedule()
+    Schedule.objects.filter(pk=schedule.pk).update(fault="The zone was gone.", next_run_at=None)
+    tried = change_schedule(schedule=schedule, user=people.editor, enabled=True)
+    assert (tried.fault, tried.next_run_at is None) == ("", False)
+
+
 def test_times_while_a_schedule_is_disabled_count_for_nothing(make_schedule: Maker, people: Any) -> None:
     schedule = make_schedule()
     off = set_enabled(schedule=schedule, user=people.editor, enabled=False)

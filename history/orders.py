@@ -1,0 +1,101 @@
+"""What shall run: an order, and the plan of its steps as they stand at this moment."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from accounts.models import User
+from core.errors import Conflict, InvalidInput
+from core.parameters import check_parameters
+from history.status import Trigger
+from processes.models import OnFailure, Process, Step
+from threads.models import Thread
+
+MAX_PRIORITY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """What shall run, and why. `user` None: nobody in person, a schedule did it."""
+
+    target: Thread | Process
+    trigger: Trigger
+    user: User | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    priority: int = 0
+    schedule_id: int | None = None
+    schedule_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step of a run to be, as it stands at this moment."""
+
+    thread: Thread
+    stage: int
+    parameters: dict[str, Any]
+    on_failure: str
+    timeout_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """An order that can be carried out, with the steps it comes to."""
+
+    order: RunOrder
+    steps: Sequence[PlannedStep]
+
+
+def plan_run(order: RunOrder, steps: Mapping[int, Sequence[Step]] | None = None) -> RunPlan:
+    """The order with its steps as they are now; InvalidInput by field, or Conflict with what cannot run.
+
+    `steps` are those of processes as `steps_of` read them: many orders are then planned without asking the database.
+    """
+    check_parameters(order.parameters)
+    check_priority(order.priority)
+    if not order.target.enabled:
+        raise Conflict(f"{order.target.name} is disabled; enable it first.")
+    planned = _planned(order, steps)
+    if not planned:
+        raise Conflict(f"{order.target.name} has no steps yet; add a thread to it first.")
+    for step in planned:
+        if step.thread.current_version is None:
+            raise Conflict(f"{step.thread.name} has no saved version yet; save its script first.")
+        if not step.thread.enabled:
+            raise Conflict(f"{step.thread.name} is disabled; enable it first.")
+    return RunPlan(order, planned)
+
+
+def check_priority(priority: Any) -> int:
+    """The priority, if runs can have it; InvalidInput by its field else."""
+    if isinstance(priority, bool) or not isinstance(priority, int) or not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
+        raise InvalidInput.of("priority", f"Use a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}.")
+    return priority
+
+
+def steps_of(processes: Iterable[Process]) -> dict[int, list[Step]]:
+    """The steps of each process in their order, by its id, with threads and versions; one query for all."""
+    found: dict[int, list[Step]] = defaultdict(list)
+    rows = Step.objects.filter(process__in=[process.pk for process in processes]).select_related("thread__current_version")
+    for step in rows.order_by("process", "position"):
+        found[step.process_id].append(step)
+    return found
+
+
+def _planned(order: RunOrder, steps: Mapping[int, Sequence[Step]] | None) -> list[PlannedStep]:
+    target = order.target
+    if isinstance(target, Thread):
+        return [PlannedStep(target, 1, dict(order.parameters), OnFailure.STOP, target.timeout_seconds)]
+    if steps is None:
+        steps = steps_of([target])
+    return [
+        PlannedStep(
+            thread=step.thread,
+            stage=step.stage,
+            parameters={**step.parameters, **order.parameters},
+            on_failure=step.on_failure,
+            timeout_seconds=step.timeout_seconds or step.thread.timeout_seconds,
+        )
+        for step in steps.get(target.pk, ())
+    ]

@@ -1,0 +1,87 @@
+"""The verbs about runs: who may, what is refused, what is told and kept."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import AuditEntry
+from core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from events.models import Event
+from history.models import Run, StepRun
+from history.orders import RunOrder, plan_run, steps_of
+from history.services import queue_run, request_stop, run_again
+from history.status import Status, Trigger
+from tests.conftest import People
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def running(make_run: Make) -> Run:
+    run: Run = make_run()
+    Run.objects.filter(pk=run.pk).update(status=Status.RUNNING, started_at=timezone.now(), claim_token="claimed", host_key="here")
+    return Run.objects.select_related("team").get(pk=run.pk)
+
+
+def test_stopping_what_is_being_stopped_does_nothing_more(running: Run, people: People) -> None:
+    for user in (people.runner, people.editor, people.owner):
+        stopped = request_stop(run=running, user=user)
+        assert (stopped.status, stopped.stop_requested_by) == (Status.RUNNING, "runner")
+    assert AuditEntry.objects.filter(verb="stopped").count() == 1
+    assert [event.payload["stopping"] for event in Event.objects.filter(topic="run", subject_id=running.pk)] == [False, True]
+
+
+def test_what_has_ended_is_not_stopped(running: Run, people: People) -> None:
+    Run.objects.filter(pk=running.pk).update(status=Status.SUCCESS, finished_at=timezone.now())
+    with pytest.raises(Conflict, match="ended already"):
+        request_stop(run=running, user=people.runner)
+    assert not AuditEntry.objects.filter(verb="stopped").exists()
+
+
+def test_running_again_takes_target_parameters_and_priority(make_run: Make, make_process: Make, people: People) -> None:
+    run = make_run(make_process(), parameters={"day": "monday"}, priority=7)
+    again = run_again(run=run, user=people.editor)
+    assert again.pk != run.pk
+    assert (again.process, again.parameters, again.priority, again.user) == (run.process, {"day": "monday"}, 7, people.editor)
+
+
+def test_running_again_takes_the_role_and_something_to_run(make_run: Make, people: People) -> None:
+    run = make_run()
+    with pytest.raises(Forbidden):
+        run_again(run=run, user=people.viewer)
+    with pytest.raises(NotFound):
+        run_again(run=run, user=people.stranger)
+    Run.objects.filter(pk=run.pk).update(thread=None)
+    with pytest.raises(Conflict, match="deleted since"):
+        run_again(run=Run.objects.get(pk=run.pk), user=people.runner)
+
+
+def test_a_queued_run_brings_its_steps_along(make_process: Make, make_thread: Make, people: People, django_assert_num_queries: Any) -> None:
+    process = make_process(threads=[make_thread("One"), make_thread("Two")], stages=[1, 1])
+    run = queue_run(target=process, user=people.runner, trigger=Trigger.MANUAL)
+    with django_assert_num_queries(0):
+        brought = [(step.pk, step.position, step.stage, step.name) for step in run.steps.all()]
+        assert run.team.name == "Weather"
+    assert brought == list(StepRun.objects.filter(run=run).order_by("position").values_list("pk", "position", "stage", "name"))
+    run.refresh_from_db()
+    StepRun.objects.filter(run=run).update(status=Status.SKIPPED, finished_at=timezone.now())
+    assert {step.status for step in run.steps.all()} == {Status.SKIPPED}
+
+
+def test_many_processes_are_planned_by_one_query(make_process: Make, people: People, django_assert_num_queries: Any) -> None:
+    processes = [make_process(f"Process {number}") for number in range(3)]
+    with django_assert_num_queries(1):
+        steps = steps_of(processes)
+        plans = [plan_run(RunOrder(target=process, trigger=Trigger.SCHEDULE), steps) for process in processes]
+        versions = [step.thread.current_version for plan in plans for step in plan.steps]
+    assert len(versions) == 3
+    assert None not in versions
+
+
+@pytest.mark.parametrize("priority", [True, 101, -101, "5", 1.5, None])
+def test_a_priority_is_a_whole_number_in_its_range(priority: Any, make_thread: Make) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        plan_run(RunOrder(target=make_thread(), trigger=Trigger.API, priority=priority))
+    assert refusal.value.fields.keys() == {"priority"}
