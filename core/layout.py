@@ -6,6 +6,8 @@ from django.conf import settings
 
 # A run's log and progress in its control folder, and the log's name in the run's directory.
 LOG, PROGRESS, SHOWN_LOG = "log", "progress", "run.log"
+# Its name there when a script has written a file of the first name.
+SHOWN_LOG_ELSE = "pyscheduler.log"
 
 
 def data_path(*parts: str) -> Path:
@@ -25,6 +27,11 @@ def keeper_folder() -> Path:
 def ended_folder() -> Path:
     """One link per ended step, laid by its supervisor, taken away once the end is recorded."""
     return data_path("ended")
+
+
+def running_folder() -> Path:
+    """One link per supervised step of this host, laid by its keeper, taken away by the supervisor's end."""
+    return data_path("running")
 
 
 def control_folder(run_id: int) -> Path:

@@ -4,11 +4,11 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from core import layout
 from engine import keeper
@@ -17,7 +17,7 @@ from engine.decide import Begin, Finish, decide
 from engine.host import records
 from engine.isolation import level_in_force
 from engine.outcome import exception_line, outcome_of
-from engine.prepare import open_log, show_log, write_spec
+from engine.prepare import is_ours, open_control, show_log, write_spec
 from events.services import publish_all
 from history import ledger, logs
 from history.ledger import FoundFile, RunEnd, StepEnd
@@ -39,14 +39,38 @@ class Ended:
 
 
 def advance(run_ids: Collection[int]) -> int:
-    """Move these runs on; returns how many steps ended or were started. One that makes trouble is set aside, the others go on."""
+    """Move these runs on; returns how many steps ended or were started. One that makes trouble holds up no other."""
     try:
         return _advance(run_ids)
+    except (OperationalError, InterfaceError):
+        raise  # Not the run's fault: it is tried again when the database answers.
+    except Exception as error:
+        if len(run_ids) > 1:
+            return sum(advance([run_id]) for run_id in run_ids)
+        [run_id] = run_ids
+        logger.exception("Run %s could not be advanced.", run_id)
+        return _give_up(run_id, error)
+
+
+def _give_up(run_id: int, error: Exception) -> int:
+    """An end that has happened is recorded, if need be without what could not be read of it: no run keeps its place for ever."""
+    given_up = 0
+    for step in StepRun.objects.filter(run=run_id, status__in=ALIVE).select_related("run"):
+        record = records.read(str(_folder(step) / records.EXIT))
+        if record is not None and is_ours(step.run):
+            given_up += ledger.end_step(step, _bare_end(step, record, error))
+            forget_end(step)
+    return given_up and advance([run_id])
+
+
+def _bare_end(step: StepRun, record: dict[str, Any], error: Exception) -> StepEnd:
+    """The end without what had to be read from the run's directory and log; `lost` when the record itself is the trouble."""
+    note = f"What it left could not be read ({type(error).__name__})."
+    try:
+        end = outcome_of(record, timeout_seconds=step.timeout_seconds, stopped_by=step.run.stop_requested_by)
     except Exception:
-        if len(run_ids) == 1:
-            logger.exception("Run %s could not be advanced; the next look tries again.", *run_ids)
-            return 0
-        return sum(advance([run_id]) for run_id in run_ids)
+        return StepEnd(Status.LOST, f"{note} How it ended is not known.")
+    return replace(end, reason=f"{end.reason} {note}".strip())
 
 
 def _advance(run_ids: Collection[int]) -> int:
@@ -63,7 +87,9 @@ def _advance(run_ids: Collection[int]) -> int:
     for end in ends:
         forget_end(end.step)
     for steps in steps_of.values():
-        if steps[0].run.stop_requested_at is not None:
+        if steps[0].run.is_final:
+            _show_log(steps[0].run)
+        elif steps[0].run.stop_requested_at is not None:
             stop_steps(steps)
     return len(ends) + start_steps(begun)
 
@@ -85,31 +111,35 @@ def _share_done(steps: list[StepRun]) -> float:
     return sum(Status(step.status).is_final for step in steps) / len(steps)
 
 
+def _folder(step: StepRun) -> Path:
+    return layout.step_folder(step.run_id, step.position, step.attempt)
+
+
 def _end_of(step: StepRun) -> Ended | None:
     """How the step ended, if its exit record is there."""
-    folder = layout.step_folder(step.run_id, step.position, step.attempt)
-    record = records.read(str(folder / records.EXIT))
-    if record is None:
+    record = records.read(str(_folder(step) / records.EXIT))
+    if record is None or not is_ours(step.run):
         return None
-    spec = records.read(str(folder / records.SPEC)) or {}
+    spec = records.read(str(_folder(step) / records.SPEC)) or {}
     last_line = exception_line(_log_tail(step.run)) if record.get("exit_code") else ""
     end = outcome_of(record, timeout_seconds=step.timeout_seconds, stopped_by=step.run.stop_requested_by, last_line=last_line)
     return Ended(step, end, _left_behind(step.run, spec.get("inputs", {})))
 
 
 def _left_behind(run: Run, inputs: dict[str, Any]) -> list[FoundFile]:
-    """The files of the run's directory, with the log shown among them. What a script did to it never holds up the record of its end."""
-    if not run.output_dir:
+    """The files of the run's directory. What a script did to it never holds up the record of its end."""
+    try:
+        return found_files(run, inputs) if run.output_dir else []
+    except (OSError, ValueError) as error:
+        logger.warning("The files of run %s could not be collected: %s", run.pk, error)
         return []
+
+
+def _show_log(run: Run) -> None:
     try:
         show_log(run)
     except OSError as error:
-        logger.warning("The log of run %s could not be shown in its directory: %s", run.pk, error)
-    try:
-        return found_files(run, inputs)
-    except OSError as error:
-        logger.warning("The files of run %s could not be collected: %s", run.pk, error)
-        return []
+        logger.warning("The log of run %s could not be put into its directory: %s", run.pk, error)
 
 
 def _log_tail(run: Run) -> bytes:
@@ -118,7 +148,7 @@ def _log_tail(run: Run) -> bytes:
 
 def forget_end(step: StepRun) -> None:
     """The end is recorded: take its link away."""
-    link = layout.ended_folder() / records.ended_name(step.run_id, step.position, step.attempt)
+    link = layout.ended_folder() / records.step_name(step.run_id, step.position, step.attempt)
     link.unlink(missing_ok=True)
 
 
@@ -126,8 +156,7 @@ def stop_steps(steps: Iterable[StepRun]) -> None:
     """Have the running ones of these steps ended, those too that are only just being started."""
     for step in steps:
         if step.status in ALIVE:
-            folder = layout.step_folder(step.run_id, step.position, step.attempt)
-            keeper.stop_step(folder, f"Stopped by {step.run.stop_requested_by}.")
+            keeper.stop_step(_folder(step), f"Stopped by {step.run.stop_requested_by}.")
 
 
 def start_steps(steps: Iterable[StepRun]) -> int:
@@ -138,7 +167,7 @@ def start_steps(steps: Iterable[StepRun]) -> int:
     ready: list[tuple[StepRun, Path]] = []
     for step, is_beside_others in _with_neighbours(list(steps)):
         try:
-            open_log(step.run)
+            open_control(step.run)
             ready.append((step, write_spec(step, level_in_force(), is_beside_others=is_beside_others)))
         except OSError as error:
             fail_start(step, str(error))
@@ -163,14 +192,18 @@ def _with_neighbours(steps: list[StepRun]) -> list[tuple[StepRun, bool]]:
 def fail_start(step: StepRun, fault: str) -> None:
     """Write the exit record that a supervisor would have written; the same path records it."""
     logger.warning("Step %s of run %s could not be started: %s", step.position, step.run_id, fault)
-    write_end(step, cause="start", detail=fault)
+    try:
+        write_end(step, cause="start", detail=fault)
+    except OSError:
+        # Not even that can be written: straight into the record then.
+        ledger.end_step(step, StepEnd(Status.FAILED, f"It could not be started: {fault}."))
 
 
 def write_end(step: StepRun, *, cause: str, detail: str) -> None:
     """An exit record in a supervisor's stead."""
-    folder = layout.step_folder(step.run_id, step.position, step.attempt)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    identity = {"run": step.run_id, "position": step.position, "attempt": step.attempt}
+    open_control(step.run)
+    _folder(step).mkdir(parents=True, exist_ok=True, mode=0o700)
+    identity = {"run": step.run_id, "position": step.position, "attempt": step.attempt, "claim": step.run.claim_token}
     record = {**identity, "cause": cause, "detail": detail, "exit_code": None, "signal": None, "finished_at": time.time()}
-    layout.ended_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-    records.announce_end(str(folder), {**identity, "ended_folder": str(layout.ended_folder())}, record)
+    folders = {"ended_folder": str(layout.ended_folder()), "running_folder": str(layout.running_folder())}
+    records.announce_end(str(_folder(step)), identity | folders, record)

@@ -12,6 +12,7 @@ from django_q.cluster import Sentinel
 
 from core.kernel import die_with_parent
 from engine.broker import LOOK_SECONDS, beat_file
+from engine.turn import wish_file
 
 # A look goes through pusher, worker and monitor every few seconds. Missing for so long, one of them is dead or hangs on
 # a lock that a killed sibling held (django-q2 cannot free it): the pool is made anew.
@@ -62,12 +63,17 @@ def run_cluster() -> None:
     BellSentinel(StopFlag(), StopFlag(), uuid.uuid4())
 
 
-def is_stuck(running_seconds: float, beat: Path | None = None) -> bool:
-    """Has no look gone through the cluster for too long?"""
+def is_stuck(running_seconds: float) -> bool:
+    """Has no look gone through the cluster for too long, or has the worker whose turn it is heard no wish for work?"""
     if running_seconds < STUCK_SECONDS:
         return False
+    beat, wish = _age(beat_file()), _age(wish_file("drain"))
+    return beat is None or beat > STUCK_SECONDS or (wish is not None and wish > STUCK_SECONDS)
+
+
+def _age(path: Path) -> float | None:
+    """Seconds since the file was written; None when there is none."""
     try:
-        age = time.time() - (beat or beat_file()).stat().st_mtime
+        return time.time() - path.stat().st_mtime
     except FileNotFoundError:
-        return True
-    return age > STUCK_SECONDS
+        return None

@@ -14,10 +14,12 @@ MAX_FILES = 10_000
 def found_files(run: Run, inputs: dict[str, Any]) -> list[FoundFile]:
     """Regular files below the run's directory, links not followed; neither the log nor inputs that are as they were laid."""
     return [
-        FoundFile(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+        FoundFile(path, status.st_size, _moment(status.st_mtime))
         for path, status in plain_files(layout.runs_folder(), run.output_dir, MAX_FILES)
-        if path != layout.SHOWN_LOG
-        and inputs.get(path) != [status.st_size, status.st_mtime_ns]
-        and len(path) <= 1000
-        and path.isprintable()
+        if inputs.get(path) != [status.st_size, status.st_mtime_ns] and len(path) <= 1000 and path.isprintable()
     ]
+
+
+def _moment(seconds: float) -> datetime:
+    """A file's time as a calendar has it: scripts may set any."""
+    return datetime.fromtimestamp(min(max(seconds, 0.0), 253_000_000_000.0), UTC)

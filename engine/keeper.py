@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -23,7 +24,9 @@ from engine.host import kernel, records
 
 # The keeper is nobody's child: its forebear ends at once, so no worker has to reap it and none that dies takes it along.
 _BOOT = "import os, sys; os.fork() and os._exit(0); sys.path.insert(0, sys.argv.pop(1)); from engine.host.keeper import main; main()"
-START_SECONDS = 10.0
+START_SECONDS, BOOT_SECONDS, ANSWER_SECONDS = 10.0, 0.5, 5.0
+# A request is one message; with long paths a few hundred folders would not fit.
+BATCH = 50
 
 
 class KeeperUnavailable(DomainError):
@@ -40,6 +43,21 @@ def ensure_keeper() -> None:
     """Returns when a keeper answers on this host. It belongs to nobody: it outlives whoever started it."""
     if _ask({"do": "ping"}) is not None:
         return
+    _end_one_that_hangs()
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        _boot()
+        pause = time.monotonic() + BOOT_SECONDS
+        while time.monotonic() < pause:
+            if _ask({"do": "ping"}) is not None:
+                return
+            time.sleep(0.005)
+        if time.monotonic() > deadline:
+            raise KeeperUnavailable(f"The keeper did not start; {layout.keeper_folder() / 'errors.log'} may say why")
+
+
+def _boot() -> None:
+    """Start a keeper; it ends at once if another holds the lock."""
     folder = layout.keeper_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(os.open(folder / "errors.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as errors:
@@ -52,11 +70,23 @@ def ensure_keeper() -> None:
             check=True,
             env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"},
         )
-    deadline = time.monotonic() + START_SECONDS
-    while _ask({"do": "ping"}) is None:
-        if time.monotonic() > deadline:
-            raise KeeperUnavailable(f"The keeper did not start; {folder / 'errors.log'} may say why.")
-        time.sleep(0.005)
+
+
+def _end_one_that_hangs() -> None:
+    """A keeper that holds the lock and does not answer, stopped by a script perhaps, makes way; its supervisors do not need it."""
+    try:
+        lock = os.open(layout.keeper_folder() / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.pread(lock, 20, 0).decode()
+        if pid.isdigit():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+    finally:
+        os.close(lock)
 
 
 def start_steps(folders: Sequence[Path]) -> list[str]:
@@ -64,14 +94,16 @@ def start_steps(folders: Sequence[Path]) -> list[str]:
 
     Asking again for a step that was started changes nothing.
     """
-    request = {"do": "start", "folders": [str(folder) for folder in folders]}
-    answer = _ask(request)
-    if answer is None:
-        ensure_keeper()
+    faults: list[str] = []
+    for first in range(0, len(folders), BATCH):
+        part = [str(folder) for folder in folders[first : first + BATCH]]
+        request = {"do": "start", "folders": part}
         answer = _ask(request)
-    if answer is None:
-        raise KeeperUnavailable("The keeper went away while it was asked.")
-    return list(answer)
+        if answer is None:
+            ensure_keeper()
+            answer = _ask(request)
+        faults += answer if answer is not None else ["the keeper went away while it was asked"] * len(part)
+    return faults
 
 
 def quit_keeper() -> None:
@@ -86,6 +118,7 @@ def stop_step(folder: Path, detail: str) -> None:
     supervisor = supervisor_of(folder)
     if supervisor is not None:
         with contextlib.suppress(ProcessLookupError):
+            os.kill(supervisor, signal.SIGCONT)
             os.kill(supervisor, signal.SIGUSR1)
 
 
@@ -104,7 +137,7 @@ def _ask(request: dict[str, Any]) -> Any:
     except FileNotFoundError:
         return None
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as connection:
-        connection.settimeout(START_SECONDS)
+        connection.settimeout(ANSWER_SECONDS)
         try:
             connection.connect(f"/proc/self/fd/{descriptor}/socket")
             connection.send(json.dumps(request).encode())

@@ -15,6 +15,8 @@ def outcome_of(record: dict[str, Any], *, timeout_seconds: int, stopped_by: str,
     if record.get("left_behind"):
         count = record["left_behind"]
         notes.append(f"{count} process{'es' if count > 1 else ''} it left running {'were' if count > 1 else 'was'} ended.")
+    if record.get("log_fault"):
+        notes.append(f"Parts of its log could not be kept ({record['log_fault']}).")
     if record.get("log_is_cut"):
         notes.append("Its log is cut at the size limit.")
     exit_code = record.get("exit_code")
@@ -25,7 +27,7 @@ def outcome_of(record: dict[str, Any], *, timeout_seconds: int, stopped_by: str,
         reason=" ".join([reason, *notes]).strip(),
         exit_code=exit_code,
         started_at=_moment(record.get("started_at")),
-        finished_at=_moment(record["finished_at"]) or datetime.now(UTC),
+        finished_at=_moment(record.get("finished_at")) or datetime.now(UTC),
         cpu_seconds=record.get("cpu_seconds"),
         peak_memory_bytes=record.get("peak_memory_bytes"),
     )
@@ -36,12 +38,12 @@ def _moment(seconds: float | None) -> datetime | None:
 
 
 def _judge(record: dict[str, Any], timeout_seconds: int, stopped_by: str, last_line: str) -> tuple[Status, str]:
-    detail = record.get("detail", "")
-    match record["cause"]:
+    detail = plain(record.get("detail", "")).rstrip(".")
+    match record.get("cause", "damaged"):
         case "timeout":
             return Status.TIMEOUT, f"It ran longer than its limit of {_span(timeout_seconds)} and was ended."
         case "stopped":
-            return Status.STOPPED, detail or (f"Stopped by {stopped_by}." if stopped_by else "It was stopped.")
+            return Status.STOPPED, f"{detail}." if detail else (f"Stopped by {stopped_by}." if stopped_by else "It was stopped.")
         case "memory":
             return Status.FAILED, f"It used {_size(int(detail))} of memory, more than its limit, and was ended."
         case "disk":
@@ -51,18 +53,20 @@ def _judge(record: dict[str, Any], timeout_seconds: int, stopped_by: str, last_l
         case "supervisor":
             return Status.LOST, f"Its supervisor died ({detail}), so the script was ended: how far it came is not known."
         case "lost":
-            return Status.LOST, detail
+            return Status.LOST, f"{detail}."
+        case "damaged":
+            return Status.LOST, "The record of its end is damaged: how far it came is not known."
         case _:
             return _judge_exit(record, last_line)
 
 
 def _judge_exit(record: dict[str, Any], last_line: str) -> tuple[Status, str]:
-    if record["exit_code"] == 0:
+    if record.get("exit_code") == 0:
         return Status.SUCCESS, ""
     said = f" {last_line}" if last_line else ""
-    if record["exit_code"] is not None:
+    if record.get("exit_code") is not None:
         return Status.FAILED, f"Exit code {record['exit_code']}.{said}"
-    number = record["signal"]
+    number = record.get("signal")
     if number is None:
         return Status.LOST, "Nothing is known of how it ended."
     try:
@@ -74,11 +78,17 @@ def _judge_exit(record: dict[str, Any], last_line: str) -> tuple[Status, str]:
 
 def exception_line(tail: bytes) -> str:
     """The last line of a log when it tells of an exception, as `ValueError: no rows`; else ""."""
-    lines = tail.decode(errors="replace").strip().splitlines()
-    if not lines or "Traceback (most recent call last)" not in tail.decode(errors="replace"):
+    text = tail.decode(errors="replace")
+    lines = text.strip().splitlines()
+    if not lines or "Traceback (most recent call last)" not in text:
         return ""
     name = lines[-1].partition(":")[0].rpartition(".")[2]
-    return lines[-1][:300] if name.isidentifier() and name[:1].isupper() else ""
+    return plain(lines[-1])[:300] if name.isidentifier() and name[:1].isupper() else ""
+
+
+def plain(text: str) -> str:
+    """Without control characters: PostgreSQL keeps no NUL, and pages need none of them."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _span(seconds: int) -> str:

@@ -20,39 +20,50 @@ from history.status import Kind
 from threads import blobs
 from threads.models import FileRole, ThreadVersion
 
+CLAIM = "claim"
 
-def open_log(run: Run) -> Path:
-    """The run's log, there and linked into the run directory, whatever a script did to that."""
+
+def open_control(run: Run) -> None:
+    """The run's control folder with its log. One that a database that is gone has left under this id makes way."""
+    for shared in (layout.ended_folder(), layout.running_folder()):
+        shared.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = layout.control_folder(run.pk)
+    if folder.exists() and not is_ours(run):
+        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    layout.ended_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-    log = layout.log_path(run.pk)
-    log.touch(mode=0o600)
-    show_log(run)
-    return log
+    (folder / CLAIM).write_text(run.claim_token)
+    layout.log_path(run.pk).touch(mode=0o600)
+    layout.run_directory(run.output_dir).mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def is_ours(run: Run) -> bool:
+    """Was the control folder of this run's id made for this claim of it?"""
+    try:
+        return (layout.control_folder(run.pk) / CLAIM).read_text() == run.claim_token
+    except OSError:
+        return False
 
 
 def show_log(run: Run) -> None:
-    """Put the log under its name into the run directory: the same file where both are on one disk, else a copy.
+    """Put the log of an ended run into its directory: the same file where both are on one disk, else a copy.
 
-    OSError when the script left something in its place that is not ours to take away.
+    Not while it runs: a script that writes a file of that name, as some do, would write into the record. If one did, its
+    file stays and the log gets another name. OSError when the script left no directory to put it into.
     """
     log, directory = layout.log_path(run.pk), layout.run_directory(run.output_dir)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     if directory.is_symlink():
         raise NotADirectoryError(errno.ENOTDIR, "the run's directory was replaced by a link", str(directory))
-    shown = directory / layout.SHOWN_LOG
-    with contextlib.suppress(FileNotFoundError):
-        there, ours = shown.lstat(), log.stat()
-        if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+    for name in (layout.SHOWN_LOG, layout.SHOWN_LOG_ELSE):
+        with contextlib.suppress(FileExistsError):
+            try:
+                os.link(log, directory / name)
+            except OSError as error:
+                if error.errno == errno.EEXIST:
+                    raise
+                with open(log, "rb") as source, open(directory / name, "xb") as copy:
+                    shutil.copyfileobj(source, copy)
             return
-        shown.unlink()
-    try:
-        os.link(log, shown)
-    except OSError:
-        # Exclusive: what lies there by now, a link perhaps, is not written through.
-        with open(log, "rb") as source, open(shown, "xb") as copy:
-            shutil.copyfileobj(source, copy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,14 @@ class Code:
     script: Path
     input: Path | None
     beside: tuple[str, ...]
+
+
+def _code(version_id: int) -> Code:
+    folder = layout.code_folder(version_id)
+    if not folder.exists():
+        # A script may take away what it can write to.
+        code_of.cache_clear()
+    return code_of(version_id, folder)
 
 
 @lru_cache(maxsize=512)
@@ -101,7 +120,7 @@ def write_spec(step: StepRun, level: Level, *, is_beside_others: bool) -> Path:
     """Everything the supervisor needs, in the step's folder; returns the folder. OSError when something cannot be laid out."""
     if step.version_id is None:
         raise FileNotFoundError(errno.ENOENT, "the version was deleted before it could run")
-    code = code_of(step.version_id, layout.code_folder(step.version_id))
+    code = _code(step.version_id)
     directory = layout.run_directory(step.run.output_dir)
     inputs = {name: _put_beside(code.folder / name, directory / name) for name in code.beside}
     folder = layout.step_folder(step.run_id, step.position, step.attempt)
@@ -112,6 +131,7 @@ def write_spec(step: StepRun, level: Level, *, is_beside_others: bool) -> Path:
         "run": step.run_id,
         "position": step.position,
         "attempt": step.attempt,
+        "claim": step.run.claim_token,
         "argv": level.wrap(command),
         "environment": environment.variables(step, directory, code.input),
         "directory": str(directory),
@@ -129,6 +149,7 @@ def write_spec(step: StepRun, level: Level, *, is_beside_others: bool) -> Path:
         else "",
         "progress": str(control / layout.PROGRESS),
         "ended_folder": str(layout.ended_folder()),
+        "running_folder": str(layout.running_folder()),
         "bells": str(layout.bells()),
     }
     records.write(str(folder / records.SPEC), spec)

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import signal
 import time
 from datetime import timedelta
+from pathlib import Path
 
 from django.conf import settings
 from django.utils import timezone
@@ -12,6 +14,7 @@ from core import layout
 from engine import keeper
 from engine.advance import advance, start_steps, write_end
 from engine.host import kernel, records
+from engine.prepare import is_ours
 from history import ledger
 from history.models import Run, StepRun
 from history.status import ALIVE
@@ -27,31 +30,60 @@ def look_after_runs() -> None:
     ledger.renew(settings.HOST_KEY, kernel.boot_id())
     ledger.lose_abandoned(settings.HOST_KEY)
     alive = StepRun.objects.filter(run__host_key=settings.HOST_KEY, status__in=ALIVE).select_related("run", "version")
-    stuck = {step.run_id for step in alive if _look_at(step)}
+    stuck = {step.run_id for step in alive if _needs_advance(step)}
     # Between two stages a crash leaves a run with no step alive: moving it on again is harmless for all others.
     between = Run.objects.filter(host_key=settings.HOST_KEY, status__in=ALIVE).exclude(steps__status__in=ALIVE)
     stuck |= set(between.values_list("id", flat=True))
     if stuck:
         advance(stuck)
+    end_what_was_given_up()
     forget_stale_ends()
+
+
+def end_what_was_given_up() -> None:
+    """Scripts of runs that are over in the record: another host lost sight of this one while its scripts ran on."""
+    for name, _, link in _over(layout.running_folder()):
+        if keeper.supervisor_of(Path(os.readlink(link))) is None:
+            link.unlink(missing_ok=True)
+        else:
+            logger.warning("Step %s runs though its run is over; it is ended.", name)
+            keeper.stop_step(Path(os.readlink(link)), "The run was given up")
 
 
 def forget_stale_ends() -> None:
     """Take away links to ends of runs that are over: the end came after somebody else had given the run up."""
-    names = [entry.name for entry in os.scandir(layout.ended_folder())] if layout.ended_folder().exists() else []
-    runs = {int(name.partition(".")[0]) for name in names}
-    over = runs - set(Run.objects.filter(pk__in=runs, status__in=ALIVE).values_list("id", flat=True))
-    for name in names:
-        if int(name.partition(".")[0]) in over:
-            (layout.ended_folder() / name).unlink(missing_ok=True)
+    for _, _, link in _over(layout.ended_folder()):
+        link.unlink(missing_ok=True)
+
+
+def _over(folder: Path) -> list[tuple[str, int | None, Path]]:
+    """Names in the folder whose run is not alive on this host, or that name no run at all."""
+    names = {name: records.run_of(name) for name in os.listdir(folder)} if folder.exists() else {}
+    runs = {run for run in names.values() if run is not None}
+    alive = set(Run.objects.filter(pk__in=runs, host_key=settings.HOST_KEY, status__in=ALIVE).values_list("id", flat=True))
+    return [(name, run, folder / name) for name, run in names.items() if run not in alive]
+
+
+def _needs_advance(step: StepRun) -> bool:
+    """True when the step has an end to be recorded. One that cannot be looked at does not hide the others."""
+    try:
+        return _look_at(step)
+    except OSError:
+        logger.exception("Step %s of run %s could not be looked at.", step.position, step.run_id)
+        return False
 
 
 def _look_at(step: StepRun) -> bool:
     """True when the step has an end to be recorded, which this may have found out just now."""
     folder = layout.step_folder(step.run_id, step.position, step.attempt)
+    if not is_ours(step.run):
+        return _look_at_start(step, was_tried=False)
     if (folder / records.EXIT).exists():
         return True
-    if keeper.supervisor_of(folder) is not None:
+    if (supervisor := keeper.supervisor_of(folder)) is not None:
+        if kernel.is_stopped(supervisor):
+            # A script has stopped it: its deadline and a person's stop must not wait for that.
+            os.kill(supervisor, signal.SIGCONT)
         return False
     state = records.read(str(folder / records.SUPERVISOR))
     if not state:
@@ -89,6 +121,6 @@ def end_leftovers(run: Run) -> int:
         found = kernel.marked_processes(marker)
         if not found:
             break
-        killed = max(killed, kernel.signal_all(found, 9))
+        killed = max(killed, kernel.signal_all(found, signal.SIGKILL))
         time.sleep(0.01)
     return killed

@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError, connection
 from core import layout
 from core.doorbell import Listener, ring
 from engine.advance import advance, start_steps
+from engine.host import records
 from engine.host.records import DRAIN_BELL, QUEUE_BELL
 from engine.isolation import level_in_force
 from engine.recovery import look_after_runs
@@ -76,7 +77,6 @@ def look() -> None:
     except Exception:
         logger.exception("Looking after runs failed.")
         connection.close()
-        return
     drain()
 
 
@@ -94,6 +94,7 @@ def _drain_once() -> bool:
 def ended_run_ids() -> set[int]:
     """Runs of which a supervisor said that a step has ended."""
     try:
-        return {int(entry.name.partition(".")[0]) for entry in layout.ended_folder().iterdir()}
+        found = {records.run_of(name) for name in os.listdir(layout.ended_folder())}
     except FileNotFoundError:
         return set()
+    return {run for run in found if run is not None}

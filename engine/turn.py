@@ -3,8 +3,13 @@
 import fcntl
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from core import layout
+
+
+def wish_file(name: str) -> Path:
+    return layout.data_path(f"{name}.wanted")
 
 
 def turns(name: str) -> Iterator[None]:
@@ -15,8 +20,10 @@ def turns(name: str) -> Iterator[None]:
     """
     folder = layout.data_path()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    wanted = folder / f"{name}.wanted"
-    wanted.touch()
+    wanted = wish_file(name)
+    if not wanted.exists():
+        # Made once and left as it is: its age tells the watchdog since when a wish has not been heard.
+        wanted.touch()
     lock = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         while wanted.exists():

@@ -68,7 +68,7 @@ def _members(run: Run, paths: list[str]) -> Iterator[tuple[str, BinaryIO]]:
         with contextlib.suppress(OSError):
             yield path, _open(run, path).file
     with contextlib.suppress(FileNotFoundError):
-        yield layout.SHOWN_LOG, logs.log_path(run).open("rb")
+        yield layout.SHOWN_LOG_ELSE if layout.SHOWN_LOG in paths else layout.SHOWN_LOG, logs.log_path(run).open("rb")
 
 
 def _has_started(run: Run) -> None:

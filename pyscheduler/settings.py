@@ -19,24 +19,27 @@ MEDIA_ROOT = DATA_PATH / "media" if env.text("PYSCHED_DATA_PATH") else BASE_DIR 
 DEBUG = env.flag("PYSCHED_DEBUG")
 
 
-def _secret_key() -> str:
-    """The key of the environment, or the one made at the first start and kept for its owner alone (mode 0600)."""
-    given = env.text("PYSCHED_SECRET_KEY")
-    if given:
-        if len(given) < 32:
-            raise InvalidVariable("PYSCHED_SECRET_KEY", "it is shorter than 32 characters", "use a longer random value")
-        return given
-    path = DATA_PATH / "secret_key"
+def _kept(name: str, size: int) -> str:
+    """A random text made at the first start and kept in the data path for its owner alone."""
+    path = DATA_PATH / name
     try:
         DATA_PATH.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # O_EXCL: of several parts that start at once, one makes the key and the others read it.
+        # O_EXCL: of several parts that start at once, one makes it and the others read it.
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(50))
+            file.write(secrets.token_hex(size))
     except FileExistsError:
         pass
     except OSError as error:
         raise InvalidVariable("PYSCHED_DATA_PATH", f"{DATA_PATH} cannot be written ({error.strerror})", "name a writable folder") from None
     return path.read_text().strip()
+
+
+def _secret_key() -> str:
+    """The key of the environment, or the one made at the first start."""
+    given = env.text("PYSCHED_SECRET_KEY")
+    if given and len(given) < 32:
+        raise InvalidVariable("PYSCHED_SECRET_KEY", "it is shorter than 32 characters", "use a longer random value")
+    return given or _kept("secret_key", 50)
 
 
 SECRET_KEY = _secret_key()
@@ -45,7 +48,9 @@ HOST = env.text("PYSCHED_HOST", "127.0.0.1")
 PORT = env.integer("PYSCHED_PORT", 8000, least=1, most=65535)
 WORKERS = env.integer("PYSCHED_WORKERS", 2, least=1, most=64)
 MAX_RUNS = env.integer("PYSCHED_MAX_RUNS", max(4, 2 * (os.cpu_count() or 1)), least=1, most=10_000)
-HOST_KEY = env.text("PYSCHED_HOST_KEY", socket.gethostname())
+HOST_KEY = env.text("PYSCHED_HOST_KEY") or f"{socket.gethostname()[:60]}-{_kept('host_id', 3)}"
+if len(HOST_KEY) > 90:
+    raise InvalidVariable("PYSCHED_HOST_KEY", "it is longer than 90 characters", "use a shorter name")
 ISOLATION = env.choice("PYSCHED_ISOLATION", "auto", ("auto", "plain"))
 # What `up` does with running scripts when it ends: `auto` stops them on Ctrl-C and keeps them on SIGTERM.
 ON_SHUTDOWN = env.choice("PYSCHED_ON_SHUTDOWN", "auto", ("auto", "stop", "keep"))
@@ -57,6 +62,8 @@ DEFAULT_MEMORY_LIMIT_MB = env.integer("PYSCHED_DEFAULT_MEMORY_LIMIT", 1024, leas
 ADMIN_USERNAME = env.text("PYSCHED_ADMIN_USERNAME", "admin")
 ADMIN_PASSWORD = env.text("PYSCHED_ADMIN_PASSWORD")
 RATE_LIMIT_ENABLED = env.flag("PYSCHED_RATE_LIMIT_ENABLED", True)
+# Of each key, person or address over the API.
+CALLS_PER_MINUTE = 1200
 
 # Room a run may take: beyond it the log is cut with a notice, the directory ends the run with that reason.
 LOG_LIMIT_BYTES = env.integer("PYSCHED_LOG_LIMIT_MB", 50, least=1, most=100_000) * 1024 * 1024
@@ -80,7 +87,8 @@ if not is_any(HOST) and HOST not in ALLOWED_HOSTS:
 
 INSTALLED_APPS = [
     "pyscheduler",
-    "django.contrib.admin",
+    # Django's admin, as a site for operators alone.
+    "pyscheduler.apps.PlatformAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -240,7 +248,6 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "core.api.CursorPages",
     "EXCEPTION_HANDLER": "core.api.answer_error",
     "DEFAULT_THROTTLE_CLASSES": ["accounts.authentication.KeyThrottle"] if RATE_LIMIT_ENABLED else [],
-    "DEFAULT_THROTTLE_RATES": {"key": "1200/min"},
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {

@@ -48,14 +48,21 @@ class Keeper:
         gc.collect()
         gc.freeze()
         gc.disable()
-        while not self._is_forgotten():
+        self.has_to_quit = False
+        while not self.has_to_quit and not self._is_forgotten():
             for descriptor, _ in self.poll.poll(IDLE_SECONDS * 1000):
-                if descriptor == self.server.fileno():
-                    self._accept()
-                elif descriptor == self.signals:
-                    self._reap()
-                elif not self._serve(descriptor):
-                    return
+                try:
+                    self._turn(descriptor)
+                except Exception:
+                    sys.excepthook(*sys.exc_info())
+
+    def _turn(self, descriptor: int) -> None:
+        if descriptor == self.server.fileno():
+            self._accept()
+        elif descriptor == self.signals:
+            self._reap()
+        elif descriptor in self.clients:
+            self._serve(descriptor)
 
     def _is_forgotten(self) -> bool:
         """Nothing to do, and nobody can ask any more: the installation's folder is gone, or another socket lies in its place."""
@@ -71,6 +78,9 @@ class Keeper:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        # So that one which hangs can be ended by its pid.
+        os.ftruncate(self.lock, 0)
+        os.pwrite(self.lock, str(os.getpid()).encode(), 0)
         return True
 
     def _listen(self) -> socket.socket:
@@ -101,8 +111,8 @@ class Keeper:
             self.clients[client.fileno()] = client
             self.poll.register(client, select.POLLIN)
 
-    def _serve(self, descriptor: int) -> bool:
-        """Answer one request; False when it was the one to quit."""
+    def _serve(self, descriptor: int) -> None:
+        """Answer one request, the one to quit by quitting."""
         client = self.clients[descriptor]
         try:
             message = client.recv(65536)
@@ -112,16 +122,18 @@ class Keeper:
             self.poll.unregister(descriptor)
             del self.clients[descriptor]
             client.close()
-            return True
+            return
         request = json.loads(message)
         if request["do"] == "quit" and not self.supervised:
-            return False
+            self.has_to_quit = True
+            # Before the socket is: who finds that closed starts another keeper, which must find the lock free.
+            os.close(self.lock)
+            return
         answer: object = {"supervised": len(self.supervised)}
         if request["do"] == "start":
             answer = [self._start(folder) for folder in request["folders"]]
         with contextlib.suppress(OSError):
             client.send(json.dumps(answer).encode())
-        return True
 
     def _start(self, folder: str) -> str:
         """Fork a supervisor for the step, unless one was forked before: asking twice starts once. Returns the fault, "" for none."""
@@ -131,7 +143,12 @@ class Keeper:
             return ""
         except OSError as error:
             return str(error)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.close(mark)
+            os.unlink(os.path.join(folder, records.SUPERVISOR))
+            return f"no process could be started ({error.strerror})"
         if pid == 0:
             self._become_supervisor(folder, mark)
         self.supervised[pid] = folder
@@ -178,13 +195,14 @@ class Keeper:
             time.sleep(0.002)
             self._reap_orphans(orphans)
         spec = records.read(os.path.join(folder, records.SPEC))
-        if spec is None or os.path.exists(os.path.join(folder, records.EXIT)):
+        if not spec or os.path.exists(os.path.join(folder, records.EXIT)):
             return
         how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit code {os.WEXITSTATUS(status)}"
         record = {
             "run": spec["run"],
             "position": spec["position"],
             "attempt": spec["attempt"],
+            "claim": spec["claim"],
             "cause": "supervisor",
             "detail": how,
             "finished_at": time.time(),

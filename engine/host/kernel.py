@@ -20,6 +20,15 @@ def start_ticks(pid: int) -> int | None:
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
+def is_stopped(pid: int) -> bool:
+    """Was the process stopped by a signal (SIGSTOP), to go on with SIGCONT?"""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] == b"T"
+    except OSError:
+        return False
+
+
 def descendants(pid: int) -> Iterator[int]:
     """All processes below `pid`, parents before children."""
     pending = [pid]

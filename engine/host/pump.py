@@ -18,6 +18,7 @@ class Pump:
         self.prefix = prefix
         self.written = 0
         self.is_cut = False
+        self.fault = ""
         self._rest = b""
 
     def move(self) -> int:
@@ -52,7 +53,7 @@ class Pump:
         try:
             while view:
                 view = view[os.write(self.log, view) :]
-        except OSError:
-            # No room on the disk: the script is not to blame and goes on; the record says that the log is cut.
-            self.is_cut = True
+        except OSError as error:
+            # No room on the disk: the script is not to blame and goes on, and so does the log if there is room again.
+            self.fault = str(error.strerror)
         self.written += len(chunk) - len(view)

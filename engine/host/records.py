@@ -2,8 +2,8 @@
 
 In a step's folder: `spec.json` (what to start, by a worker), `supervisor.json` (made once and never again, by the keeper:
 so a step is started once; filled by the supervisor: who it is), `stop.json` (a note that it shall end), `exit.json` (how
-it ended). A link to the exit record in the host's
-`ended` folder tells workers where to look; they take it away once the end is recorded.
+it ended). Spec and exit record bear the run's claim: what was left by a database that is gone is not taken for this one's.
+A link in the host's `running` folder says that a step is supervised; one in its `ended` folder tells workers of an end.
 """
 
 import json
@@ -30,27 +30,48 @@ def write(path: str, content: dict[str, Any], *, sync: bool = False) -> None:
 
 
 def read(path: str) -> dict[str, Any] | None:
-    """The content, {} of a file that is still empty; None when there is no such file."""
+    """The content, {} of a file that is empty or damaged; None when there is no such file."""
     try:
         with open(path, "rb") as file:
-            text = file.read()
-    except FileNotFoundError:
+            content = json.loads(file.read() or b"{}")
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    content: dict[str, Any] = json.loads(text) if text else {}
-    return content
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
-def ended_name(run: int, position: int, attempt: int) -> str:
+def step_name(run: int, position: int, attempt: int) -> str:
+    """How a step is called in the `ended` and `running` folders."""
     return f"{run}.{position}.{attempt}"
+
+
+def run_of(name: str) -> int | None:
+    """The run of a name in these folders; None for what is none of ours."""
+    parts = name.split(".")
+    is_ours = len(parts) == 3 and all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts)
+    return int(parts[0]) if is_ours else None
+
+
+def announce_start(folder: str, running_folder: str, name: str) -> None:
+    try:
+        os.symlink(folder, os.path.join(running_folder, name))
+    except FileExistsError:
+        pass
 
 
 def announce_end(folder: str, spec: dict[str, Any], record: dict[str, Any]) -> None:
     """Write the exit record for good, then lay the link that workers look for. Doing it twice is harmless."""
     path = os.path.join(folder, EXIT)
     write(path, record, sync=True)
+    name = step_name(spec["run"], spec["position"], spec["attempt"])
     try:
-        os.symlink(path, os.path.join(spec["ended_folder"], ended_name(spec["run"], spec["position"], spec["attempt"])))
+        os.symlink(path, os.path.join(spec["ended_folder"], name))
     except FileExistsError:
+        pass
+    try:
+        os.unlink(os.path.join(spec["running_folder"], name))
+    except FileNotFoundError:
         pass
 
 

@@ -53,6 +53,7 @@ class Supervisor:
         self.signals = self._catch_signals()
         pid = os.getpid()
         identity = {"pid": pid, "start_ticks": kernel.start_ticks(pid), "boot_id": boot_id, "started_at": self.started_at}
+        records.announce_start(self.folder, self.spec["running_folder"], self._name())
         os.write(mark, json.dumps(identity).encode())
         os.close(mark)
         output, self.progress = self._start()
@@ -64,6 +65,9 @@ class Supervisor:
             self._enforce(time.monotonic())
         self._drain_output()
         self._finish()
+
+    def _name(self) -> str:
+        return records.step_name(self.spec["run"], self.spec["position"], self.spec["attempt"])
 
     # Start
 
@@ -142,7 +146,7 @@ class Supervisor:
 
     def _end_the_rest(self) -> None:
         """The script is over; what it left running does not outlive it."""
-        rest = list(kernel.descendants(os.getpid()))
+        rest = [pid for pid in kernel.descendants(os.getpid()) if kernel.start_ticks(pid) is not None]
         if rest and self.kill_at is None:
             self.left_behind = len(rest)
             kernel.signal_all(rest, signal.SIGCONT)
@@ -155,7 +159,8 @@ class Supervisor:
             chunk = os.read(self.progress, 65536)
         except BlockingIOError:
             return True
-        with contextlib.suppress(ValueError, TypeError, IndexError, AttributeError):
+        # Whatever a script sends, however full the disk is: a report is a courtesy.
+        with contextlib.suppress(Exception):
             report = json.loads(chunk.strip().splitlines()[-1])
             share = report.get("share")
             share = min(1.0, max(0.0, float(share))) if share is not None else None
@@ -220,6 +225,7 @@ class Supervisor:
             "run": self.spec["run"],
             "position": self.spec["position"],
             "attempt": self.spec["attempt"],
+            "claim": self.spec["claim"],
             "cause": self.cause,
             "detail": self.detail,
             "exit_code": os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
@@ -230,6 +236,7 @@ class Supervisor:
             "peak_memory_bytes": max(self.peak_bytes, usage.ru_maxrss * 1024),
             "left_behind": self.left_behind,
             "log_is_cut": self.pump.is_cut,
+            "log_fault": self.pump.fault,
         }
         records.announce_end(self.folder, self.spec, record)
         records.ring_end(self.spec["bells"])

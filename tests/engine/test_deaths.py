@@ -11,10 +11,11 @@ from django.utils import timezone
 
 from core import layout
 from engine import keeper
-from engine.host import records
+from engine.host import kernel, records
 from engine.recovery import START_PATIENCE
 from history import ledger
 from history.models import Run, StepRun
+from history.services import request_stop
 from history.status import Status
 from tests.engine.conftest import Engine, keeper_pid, log_of, processes_of, supervisor_pid
 
@@ -81,7 +82,7 @@ def test_keeper_and_supervisor_killed_together_leave_nothing(engine: Engine, mak
 
 def test_a_lost_bell_is_made_good_by_the_look(engine: Engine, make_thread: Make, make_run: Make) -> None:
     run = engine.started(make_run(make_thread("Quiet", "import time; print('up', flush=True); time.sleep(0.2)")))
-    link = layout.ended_folder() / records.ended_name(run.pk, 1, 1)
+    link = layout.ended_folder() / records.step_name(run.pk, 1, 1)
     deadline = time.monotonic() + 10
     while not os.path.lexists(link):
         assert time.monotonic() < deadline
@@ -158,10 +159,70 @@ def test_one_run_that_makes_trouble_does_not_stop_the_others(
     monkeypatch.setattr(module, "found_files", trip)
     engine.finish(fine)
     assert fine.status == Status.SUCCESS
-    monkeypatch.undo()
-    engine.look()
     engine.finish(poisoned)
-    assert poisoned.status == Status.SUCCESS
+    assert (poisoned.status, poisoned.reason) == (Status.SUCCESS, "What it left could not be read (RuntimeError).")
+
+
+def test_what_another_database_left_under_a_run_s_id_is_not_taken_for_its_end(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    run = make_run(make_thread("New", "print('new')"))
+    stale = layout.step_folder(run.pk, 1, 1)
+    stale.mkdir(parents=True)
+    (layout.control_folder(run.pk) / "claim").write_text("of another database")
+    (layout.control_folder(run.pk) / "log").write_text("old\n")
+    records.write(str(stale / records.SUPERVISOR), {"pid": 1, "start_ticks": 0, "boot_id": "", "started_at": 0})
+    records.write(str(stale / records.EXIT), {"run": run.pk, "position": 1, "attempt": 1, "cause": "", "exit_code": 3, "finished_at": 1})
+    layout.ended_folder().mkdir(exist_ok=True)
+    (layout.ended_folder() / records.step_name(run.pk, 1, 1)).symlink_to(stale / records.EXIT)
+    engine.finish(run)
+    assert (run.status, log_of(run)) == (Status.SUCCESS, b"new\n")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_a_damaged_exit_record_makes_the_run_lost(engine: Engine, make_thread: Make, make_run: Make, content: str) -> None:
+    run = engine.started(make_run(make_thread("Fine", "import time; print('up', flush=True); time.sleep(60)")))
+    kernel.signal_all([supervisor_pid(run)], signal.SIGSTOP)
+    (layout.step_folder(run.pk, 1, 1) / records.EXIT).write_text(content)
+    engine.look()
+    run.refresh_from_db()
+    assert (run.status, run.reason) == (Status.LOST, "The record of its end is damaged: how far it came is not known.")
+
+
+def test_a_stray_name_in_the_ended_folder_stops_nothing(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    layout.ended_folder().mkdir(exist_ok=True)
+    for name in ("foo", "1.2", "a.b.c", "9" * 50 + ".1.1"):
+        (layout.ended_folder() / name).touch()
+    assert engine.finish(make_run(make_thread())).status == Status.SUCCESS
+    engine.look()
+    assert list(layout.ended_folder().iterdir()) == []
+
+
+def test_a_keeper_that_is_stopped_makes_way(engine: Engine, monkeypatch: pytest.MonkeyPatch, make_thread: Make, make_run: Make) -> None:
+    monkeypatch.setattr("engine.keeper.ANSWER_SECONDS", 0.5)
+    os.kill(keeper_pid(), signal.SIGSTOP)
+    assert engine.finish(make_run(make_thread())).status == Status.SUCCESS
+
+
+def test_a_supervisor_that_is_stopped_still_obeys(engine: Engine, people: Any, make_thread: Make, make_run: Make) -> None:
+    run = engine.started(make_run(make_thread("Holder", "import time; print('up', flush=True); time.sleep(60)")))
+    os.kill(supervisor_pid(run), signal.SIGSTOP)
+    request_stop(run=run, user=people.runner)
+    engine.finish(run)
+    assert run.status == Status.STOPPED
+
+
+def test_a_script_whose_run_was_given_up_is_ended(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    run = engine.started(make_run(make_thread("Forgotten", "import time; print('up', flush=True); time.sleep(60)")))
+    Run.objects.filter(pk=run.pk).update(status=Status.LOST, reason="given up", finished_at=timezone.now())
+    engine.look()
+    engine.until(lambda: not processes_of(run))
+
+
+def test_hundreds_of_steps_at_once_fit_into_the_keeper_s_messages(engine: Engine, settings: Any, make_thread: Make, make_run: Make) -> None:
+    settings.MAX_RUNS = 400
+    thread = make_thread("Many", "pass")
+    runs = [make_run(thread) for _ in range(150)]
+    engine.until(lambda: not Run.objects.exclude(status=Status.SUCCESS).exists(), 60)
+    assert len(runs) == 150
 
 
 def _host() -> str:
@@ -173,7 +234,7 @@ def _host() -> str:
 def test_an_end_that_comes_after_the_run_was_given_up_is_put_away(engine: Engine, make_thread: Make, make_run: Make) -> None:
     run = engine.started(make_run(make_thread("Late", "import time; print('up', flush=True); time.sleep(0.3)")))
     Run.objects.filter(pk=run.pk).update(status=Status.LOST, reason="given up", finished_at=timezone.now())
-    link = layout.ended_folder() / records.ended_name(run.pk, 1, 1)
+    link = layout.ended_folder() / records.step_name(run.pk, 1, 1)
     engine.until(lambda: os.path.lexists(link))
     engine.look()
     assert not os.path.lexists(link)

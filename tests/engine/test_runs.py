@@ -275,8 +275,8 @@ def test_a_process_shows_how_many_of_its_steps_are_done(engine: Engine, make_thr
 
 HOSTILE_ENDS = {
     "paths-too-long": "import os\nfor _ in range(18):\n    os.mkdir('x' * 250)\n    os.chdir('x' * 250)\nopen('deep', 'w').close()\n",
-    "log-name-is-a-directory": "import os\nos.unlink('run.log')\nos.mkdir('run.log')\n",
-    "log-name-is-a-circular-link": "import os\nos.unlink('run.log')\nos.symlink('run.log', 'run.log')\n",
+    "log-name-is-a-directory": "import os\nos.mkdir('run.log')\n",
+    "log-name-is-a-circular-link": "import os\nos.symlink('run.log', 'run.log')\n",
     "directory-is-a-file": "import os, shutil\nd = os.getcwd()\nshutil.rmtree(d)\nopen(d, 'w').close()\n",
     "directory-is-a-dangling-link": "import os, shutil\nd = os.getcwd()\nshutil.rmtree(d)\nos.symlink('/nowhere', d)\n",
     "directory-without-permission": "import os\nos.chmod('.', 0)\n",
@@ -300,3 +300,36 @@ def test_a_directory_swapped_for_a_link_leads_nowhere(engine: Engine, data_folde
     with pytest.raises(NotFound):
         open_artifact(run, "key")
     assert not (data_folder / "secret" / "run.log").exists()
+
+
+@pytest.mark.parametrize(
+    "report",
+    ["b'{\"share\": 1' + b'0' * 400 + b'}\\n'", "b'[' * 60000 + b'\\n'", "b'\\xff\\0 nonsense\\n'", 'b\'{"share": "x"}\\n\''],
+    ids=["huge-number", "deep", "bytes", "wrong-type"],
+)
+def test_rubbish_in_the_progress_channel_does_no_harm(engine: Engine, make_thread: Make, make_run: Make, report: str) -> None:
+    source = f"import os\nos.write(int(os.environ['PYSCHED_CHANNEL']), {report})\nprint('fine')\n"
+    run = engine.finish(make_run(make_thread("Babbler", source)))
+    assert (run.status, log_of(run)) == (Status.SUCCESS, b"fine\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "reason"),
+    [
+        ("raise ValueError('a\\0b')", Status.FAILED, "Exit code 1. ValueError: a\N{REPLACEMENT CHARACTER}b"),
+        ("import os\nopen('f', 'w').close()\nos.utime('f', (1e12, 1e12))", Status.SUCCESS, ""),
+        ("import os, time\nif os.fork() == 0: os._exit(0)\ntime.sleep(0.1)", Status.SUCCESS, ""),
+    ],
+    ids=["nul-in-the-exception", "file-of-the-far-future", "dead-child-not-waited-for"],
+)
+def test_odd_things_are_recorded(engine: Engine, make_thread: Make, make_run: Make, source: str, status: Status, reason: str) -> None:
+    run = engine.finish(make_run(make_thread("Odd", source)))
+    assert (run.status, run.reason) == (status, reason)
+
+
+def test_a_script_that_writes_its_own_run_log_keeps_it_and_ours_is_whole(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    run = engine.finish(make_run(make_thread("Logger", "print('first')\nopen('run.log', 'w').write('mine')\nprint('second')\n")))
+    assert log_of(run) == b"first\nsecond\n"
+    assert (directory_of(run) / "run.log").read_text() == "mine"
+    assert (directory_of(run) / "pyscheduler.log").read_bytes() == b"first\nsecond\n"
+    assert [file.path for file in run.artifacts.all()] == ["run.log"]

@@ -13,7 +13,7 @@ from django_q.conf import Conf
 from core.addresses import is_any, url_of
 from core.kernel import hide_memory, limit_arenas
 from engine.cluster import is_stuck, run_cluster
-from engine.keeper import renew_keeper
+from engine.keeper import KeeperUnavailable, renew_keeper
 from engine.parts import Part, Parts, succeeds_in_child
 from engine.shutdown import stop_scripts
 from operations.bootstrap import prepare
@@ -54,7 +54,10 @@ class Command(BaseCommand):
         # In a child: what migrations and the demo load is of no use to the parts, which are copies of this process.
         if not succeeds_in_child(lambda: self._prepare(demo=not options["no_demo"])):
             raise CommandError("The database could not be prepared; the lines above say why.")
-        renew_keeper()
+        try:
+            renew_keeper()
+        except KeeperUnavailable as error:
+            raise CommandError(error.message) from None
         limit_arenas()
         warm_up()
         connections.close_all()
