@@ -14,26 +14,18 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
-from core.errors import DomainError, InvalidInput
+from core.errors import CODES, LOG_IN, DomainError, InvalidInput, TooOften, error_body
 from core.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Page, Part, cut, page_of
 from core.text import natural
 
 logger = logging.getLogger(__name__)
 
-CODES = {400: "invalid", 401: "not_authenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
-         406: "not_acceptable", 409: "conflict", 413: "too_large", 415: "unsupported_type", 429: "throttled"}  # fmt: skip
-
-LOG_IN = "Log in, or send a key as `Authorization: Bearer KEY`."
-
-
-def error_body(code: str, message: str, fields: dict[str, list[str]] | None = None) -> dict[str, Any]:
-    return {"error": {"code": code, "message": message, "fields": fields or {}}}
-
 
 def answer_error(error: Exception, context: dict[str, Any]) -> Response:
     """Every refusal as `{"error": {code, message, fields}}` with the fitting status."""
     if isinstance(error, DomainError):
-        return Response(error_body(error.code, error.message, error.fields), status=error.status)
+        later = {"Retry-After": str(error.wait)} if isinstance(error, TooOften) else {}
+        return Response(error_body(error.code, error.message, error.fields), status=error.status, headers=later)
     if isinstance(error, Http404):
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):

@@ -1,6 +1,18 @@
 """What can go wrong in the domain. Raised inside, translated once at the edge: page, API, command."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+# What a refusal's status is called in the bodies of the API.
+CODES = {400: "invalid", 401: "not_authenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
+         406: "not_acceptable", 409: "conflict", 413: "too_large", 415: "unsupported_type", 429: "throttled", 503: "busy"}  # fmt: skip
+
+LOG_IN = "Log in, or send a key as `Authorization: Bearer KEY`."
+
+
+def error_body(code: str, message: str, fields: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
+    """The one shape of all the API's refusals."""
+    return {"error": {"code": code, "message": message, "fields": fields or {}}}
 
 
 class DomainError(Exception):
@@ -57,3 +69,14 @@ class UnsupportedType(InvalidInput):
 
     status = 415
     code = "unsupported_type"
+
+
+class TooOften(DomainError):
+    """That came too often. `wait`: in how many seconds it may come again."""
+
+    status = 429
+    code = "throttled"
+
+    def __init__(self, message: str, wait: int) -> None:
+        super().__init__(message)
+        self.wait = wait

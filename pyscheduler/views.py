@@ -9,8 +9,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import person, teams_where
 from accounts.models import User
 from accounts.roles import Role
-from core.api import error_body
-from core.errors import DomainError, Forbidden, InvalidInput, NotFound
+from core.errors import DomainError, Forbidden, InvalidInput, NotFound, error_body
 from core.htmx import is_partial
 from history.querysets import Scope
 from history.status import FINAL

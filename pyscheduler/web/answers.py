@@ -4,20 +4,19 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from core.errors import CODES, error_body
+
 Scope = dict[str, Any]
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-CODES = {401: "not_authenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 503: "busy"}
-
 
 async def refuse(scope: Scope, send: Send, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
     """A refusal in words; for the API in the shape of all its errors."""
     if scope["path"].startswith("/api/"):
-        error = {"code": CODES.get(status, "invalid"), "message": message, "fields": {}}
-        kind, body = "application/json", json.dumps({"error": error}).encode()
+        kind, body = "application/json", json.dumps(error_body(CODES.get(status, "invalid"), message)).encode()
     else:
         kind, body = "text/plain; charset=utf-8", message.encode()
     named = {"Content-Type": kind, "Content-Length": str(len(body)), "X-Content-Type-Options": "nosniff", **(headers or {})}

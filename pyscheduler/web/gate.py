@@ -13,8 +13,8 @@ from django.http.request import split_domain_port, validate_host
 from accounts.authentication import key_in
 from accounts.keys import user_for_key
 from accounts.models import User
-from accounts.querysets import teams_of
-from core.errors import DomainError, Forbidden, InvalidInput, NotFound
+from accounts.querysets import sees_all, teams_of
+from core.errors import CODES, LOG_IN, DomainError, Forbidden, InvalidInput, NotFound
 from events.outbox import Heard, heard
 from events.stream import Teams
 from history.models import Run
@@ -22,10 +22,10 @@ from history.services import run_event
 
 
 class NotAuthenticated(DomainError):
-    """Log in, or send a key as `Authorization: Bearer KEY`."""
+    """There is no valid log-in."""
 
     status = 401
-    code = "not_authenticated"
+    code = CODES[401]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def admit(credentials: Credentials, runs: frozenset[int]) -> Visitor:
     try:
         user = user_for_key(credentials.key) if credentials.key is not None else _session_user(credentials.session)
         if user is None:
-            raise NotAuthenticated
+            raise NotAuthenticated(LOG_IN)
         found = {run.pk: _state(run) for run in Run.objects.visible_to(user).filter(pk__in=runs)} if runs else {}
         if len(found) < len(runs):
             raise NotFound
@@ -89,7 +89,7 @@ def _session_user(session_key: str) -> User | None:
 
 
 def _teams(user: User) -> Teams:
-    if user.is_superuser and not (user.key and user.key.team_id):
+    if sees_all(user):
         return None
     return frozenset(teams_of(user).values_list("pk", flat=True))
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 from django.db import DatabaseError
 
+from accounts.authentication import CHALLENGE
 from core.errors import DomainError, InvalidInput
 from core.text import natural
 from events.hub import Topic
@@ -52,7 +53,7 @@ class Live:
         except (Busy, DatabaseError):
             await refuse(scope, send, 503, "The server has more to do than it can; try again in a moment.", {"Retry-After": "1"})
         except DomainError as error:
-            challenge = {"WWW-Authenticate": 'Bearer realm="PyScheduler"'} if error.status == 401 else {}
+            challenge = {"WWW-Authenticate": CHALLENGE} if error.status == 401 else {}
             await refuse(scope, send, error.status, error.message, challenge)
         else:
             await _serve(stream, receive, send)
