@@ -5,18 +5,32 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
 from django.http import HttpRequest, HttpResponse
 
+from accounts.access import person
 from accounts.models import ApiKey, AuditEntry, Membership, Team, User
 from accounts.roles import Role, Scope
-from accounts.services import create_api_key, create_team, record, remove_member, revoke_api_key, set_member
-from core.admin import PlatformAdmin, RecordAdmin, VerbAdmin, VerbForm, VerbFormSet, VerbInline, for_each
-from core.names import clean_name
+from accounts.services import (
+    create_api_key,
+    create_team,
+    delete_user,
+    record,
+    remove_member,
+    rename_team,
+    revoke_api_key,
+    set_member,
+)
+from core.admin import PlatformAdmin, RecordAdmin, RemovalAdmin, VerbAdmin, VerbForm, VerbFormSet, VerbInline, for_each
 
 if TYPE_CHECKING:
     StockUserAdmin = DjangoUserAdmin[User]
 else:
     StockUserAdmin = DjangoUserAdmin
+
+
+# Groups carry Django's permissions, which nothing here asks for.
+admin.site.unregister(Group)
 
 
 class MembershipFormSet(VerbFormSet):
@@ -57,16 +71,35 @@ class WithMembers(PlatformAdmin):
 
 
 @admin.register(User)
-class UserAdmin(WithMembers, StockUserAdmin):
+class UserAdmin(WithMembers, RemovalAdmin, StockUserAdmin):
+    """What a person may do is said by roles in teams, and by being an operator (superuser): there is nothing between."""
+
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Personal", {"fields": ("first_name", "last_name", "email")}),
+        ("Access", {"fields": ("is_active", "is_superuser")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    filter_horizontal = ()
+    loss = "with memberships and keys; what the person made and ran stays"
     list_display = ("username", "email", "first_name", "last_name", "is_active", "is_superuser", "last_login")
-    list_filter = ("is_active", "is_superuser", "is_staff", "memberships__team")
+    list_filter = ("is_active", "is_superuser", "memberships__team")
     search_fields = ("username", "email", "first_name", "last_name")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         super().save_model(request, obj, form, change)
         # Names of fields alone: what was put into them is nobody's business here, a password least of all.
         verb = "changed" if change else "created"
-        record(user=request.user, verb=verb, target=obj, fields=sorted(form.changed_data))  # type: ignore[arg-type]
+        record(user=person(request), verb=verb, target=obj, fields=sorted(form.changed_data))
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        # Django's page for a person's password saves past `save_model`, and calls this alone.
+        if request.resolver_match and request.resolver_match.url_name == "auth_user_password_change":
+            record(user=person(request), verb="changed", target=obj, fields=["password"])
+        return super().log_change(request, obj, message)
+
+    def remove(self, row: User, user: Any) -> None:
+        delete_user(user=row, by=user)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody deletes himself: the last operator would lock everybody out."""
@@ -77,10 +110,7 @@ class TeamForm(VerbForm):
     def carry_out(self, user: Any, row: Team | None) -> Team:
         if row is None:
             return create_team(name=self.cleaned_data["name"], user=user)
-        row.name = clean_name(self.cleaned_data["name"])
-        row.save(update_fields=["name"])
-        record(user=user, verb="changed", target=row, team=row, fields=["name"])
-        return row
+        return rename_team(team=row, user=user, name=self.cleaned_data["name"])
 
 
 @admin.register(Team)
@@ -113,9 +143,7 @@ class MembershipAdmin(VerbAdmin):
     list_select_related = ("user", "team")
     search_fields = ("user__username", "team__name")
     autocomplete_fields = ("user", "team")
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("user", "team") if obj else ()
+    fixed = ("user", "team")
 
     def remove(self, row: Membership, user: Any) -> None:
         remove_member(team=row.team, member=row.user, user=user)
@@ -136,7 +164,7 @@ class ApiKeyForm(VerbForm):
 
 @admin.action(description="Revoke selected API keys", permissions=["view"])
 def revoke(_admin: Any, request: HttpRequest, keys: Any) -> None:
-    for_each(request, keys, lambda key: revoke_api_key(key=key, user=request.user), "Revoked")  # type: ignore[arg-type]
+    for_each(request, keys, lambda key: revoke_api_key(key=key, user=person(request)), "Revoked")
 
 
 @admin.register(ApiKey)

@@ -14,6 +14,7 @@ from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from core.errors import DomainError
+from core.forms import put_faults
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -24,6 +25,7 @@ else:
     ModelAdmin, TabularInline, ModelForm, InlineFormSet = admin.ModelAdmin, admin.TabularInline, forms.ModelForm, forms.BaseInlineFormSet
 
 MAX_MESSAGES = 10
+Action = Callable[[Any, HttpRequest, Any], None]
 
 
 def for_each(request: HttpRequest, rows: Iterable[Any], verb: Callable[[Any], object], done: str) -> None:
@@ -42,6 +44,20 @@ def for_each(request: HttpRequest, rows: Iterable[Any], verb: Callable[[Any], ob
         messages.error(request, f"{len(refused) - MAX_MESSAGES} more were refused.")
     if succeeded:
         messages.success(request, f"{done}: {succeeded}.")
+
+
+def switch_actions(change: Callable[[Any, Any, bool], object], plural: str) -> tuple[Action, Action]:
+    """The actions `enable` and `disable` of a list; `change` is the service's verb for a row, a user and the new state."""
+
+    @admin.action(description=f"Enable selected {plural}", permissions=["change"])
+    def enable(_admin: Any, request: HttpRequest, rows: Any) -> None:
+        for_each(request, rows, lambda row: change(row, request.user, True), "Enabled")
+
+    @admin.action(description=f"Disable selected {plural}", permissions=["change"])
+    def disable(_admin: Any, request: HttpRequest, rows: Any) -> None:
+        for_each(request, rows, lambda row: change(row, request.user, False), "Disabled")
+
+    return enable, disable
 
 
 class PlatformAdmin(ModelAdmin):
@@ -108,17 +124,10 @@ class VerbForm(ModelForm):
             with transaction.atomic():
                 saved = self.carry_out(self.request.user, row)
         except DomainError as error:
-            self._refuse(error)
+            put_faults(self, error)
         else:
             # The same object, for the inlines hold it already.
             self.instance.__dict__.update(saved.__dict__)
-
-    def _refuse(self, error: DomainError) -> None:
-        if not error.fields:
-            self.add_error(None, error.message)
-        for name, texts in error.fields.items():
-            for text in texts:
-                self.add_error(name if name in self.fields else None, text)
 
 
 class VerbFormSet(InlineFormSet):
@@ -163,22 +172,13 @@ class VerbInline(TabularInline):
         return formset
 
 
-class VerbAdmin(PlatformAdmin):
-    """Pages of one model whose form is a `VerbForm`; `remove` is the service's delete.
+class RemovalAdmin(PlatformAdmin):
+    """Pages on which objects are deleted by `remove`, the service's verb.
 
     `loss` says what goes with an object: the rows themselves are not listed, they may be many.
     """
 
-    form = VerbForm
     loss = ""
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form: Any = super().get_form(request, obj, change=change, **kwargs)
-        form.request = request  # The class is made anew for each request.
-        return form
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        """The form's verb has done it."""
 
     def remove(self, row: Any, user: Any) -> None:
         raise NotImplementedError
@@ -195,10 +195,10 @@ class VerbAdmin(PlatformAdmin):
         return lines, {self.opts.verbose_name_plural: len(lines)}, set(), []
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return self._or_refused(request, lambda: super(VerbAdmin, self).delete_view(request, object_id, extra_context))
+        return self._or_refused(request, lambda: super(RemovalAdmin, self).delete_view(request, object_id, extra_context))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return self._or_refused(request, lambda: super(VerbAdmin, self).changelist_view(request, extra_context))
+        return self._or_refused(request, lambda: super(RemovalAdmin, self).changelist_view(request, extra_context))
 
     def _or_refused(self, request: HttpRequest, view: Callable[[], HttpResponse]) -> HttpResponse:
         """The view's answer; when it deletes several and one is refused, nothing is deleted."""
@@ -210,3 +210,21 @@ class VerbAdmin(PlatformAdmin):
         except DomainError as error:
             messages.error(request, f"Nothing was deleted. {error.message}")
             return HttpResponseRedirect(request.get_full_path())
+
+
+class VerbAdmin(RemovalAdmin):
+    """Pages of one model whose form is a `VerbForm`. `fixed` fields are chosen when an object is made, and stay."""
+
+    form = VerbForm
+    fixed: tuple[str, ...] = ()
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        form.request = request  # The class is made anew for each request.
+        return form
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return (*self.readonly_fields, *self.fixed) if obj else self.readonly_fields
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        """The form's verb has done it."""

@@ -7,10 +7,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
+from accounts.access import person
 from core.admin import RecordAdmin, RecordInline, for_each
-from core.errors import Conflict
 from history.models import Artifact, Host, Run, StepRun
-from history.services import queue_run, request_stop
+from history.services import queue_run, request_stop, run_again
 from history.status import Trigger
 from processes.admin import ProcessAdmin
 from processes.models import Process
@@ -20,7 +20,7 @@ from threads.models import Thread
 
 @admin.action(description="Run now", permissions=["view"])
 def run_now(_admin: Any, request: HttpRequest, targets: Any) -> None:
-    for_each(request, targets, lambda target: queue_run(target=target, user=request.user, trigger=Trigger.MANUAL), "Queued")  # type: ignore[arg-type]
+    for_each(request, targets, lambda target: queue_run(target=target, user=person(request), trigger=Trigger.MANUAL), "Queued")
 
 
 # Threads and processes live in rooms below and know nothing of runs.
@@ -30,19 +30,13 @@ for model, page in ((Thread, ThreadAdmin), (Process, ProcessAdmin)):
 
 @admin.action(description="Stop selected runs", permissions=["view"])
 def stop(_admin: Any, request: HttpRequest, runs: Any) -> None:
-    for_each(request, runs, lambda run: request_stop(run=run, user=request.user), "Stopping")  # type: ignore[arg-type]
+    for_each(request, runs, lambda run: request_stop(run=run, user=person(request)), "Stopping")
 
 
 @admin.action(description="Run selected again", permissions=["view"])
-def run_again(_admin: Any, request: HttpRequest, runs: Any) -> None:
-    for_each(request, runs.select_related("thread__team", "process__team"), lambda run: _again(run, request.user), "Queued")
-
-
-def _again(run: Run, user: Any) -> Run:
-    target = run.thread or run.process
-    if target is None:
-        raise Conflict(f"{run.name} is gone; there is nothing to run.")
-    return queue_run(target=target, user=user, trigger=Trigger.MANUAL, parameters=run.parameters, priority=run.priority)
+def again(_admin: Any, request: HttpRequest, runs: Any) -> None:
+    rows = runs.select_related("team", "thread__team", "process__team")
+    for_each(request, rows, lambda run: run_again(run=run, user=person(request)), "Queued")
 
 
 class StepRunInline(RecordInline):
@@ -59,7 +53,7 @@ class RunAdmin(RecordAdmin):
     search_fields = ("name", "safe_name", "=number")
     readonly_fields = ("files",)
     inlines = (StepRunInline,)
-    actions = (stop, run_again)
+    actions = (stop, again)
 
     @admin.display(description="files")
     def files(self, run: Run) -> str:

@@ -3,9 +3,8 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
 
-from core.admin import RecordAdmin, VerbAdmin, VerbForm, VerbFormSet, VerbInline, for_each
+from core.admin import RecordAdmin, VerbAdmin, VerbForm, VerbFormSet, VerbInline, switch_actions
 from processes.models import Process, Step
 from processes.services import StepPlan, change_process, create_process, delete_process
 
@@ -38,19 +37,8 @@ class ProcessForm(VerbForm):
     def carry_out(self, user: Any, row: Process | None) -> Process:
         if row is not None:
             return change_process(process=row, user=user, **self.changes("name", "description", "enabled"))
-        values = self.cleaned_data
-        process = create_process(team=values["team"], user=user, name=values["name"], description=values["description"])
-        return process if values["enabled"] else change_process(process=process, user=user, enabled=False)
-
-
-@admin.action(description="Enable selected processes", permissions=["change"])
-def enable(_admin: Any, request: HttpRequest, processes: Any) -> None:
-    for_each(request, processes, lambda process: change_process(process=process, user=request.user, enabled=True), "Enabled")  # type: ignore[arg-type]
-
-
-@admin.action(description="Disable selected processes", permissions=["change"])
-def disable(_admin: Any, request: HttpRequest, processes: Any) -> None:
-    for_each(request, processes, lambda process: change_process(process=process, user=request.user, enabled=False), "Disabled")  # type: ignore[arg-type]
+        values = {name: self.cleaned_data[name] for name in ("team", "name", "description", "enabled")}
+        return create_process(user=user, **values)
 
 
 @admin.register(Process)
@@ -66,11 +54,9 @@ class ProcessAdmin(VerbAdmin):
     search_fields = ("name", "safe_name", "description")
     autocomplete_fields = ("team",)
     inlines = (StepInline,)
-    actions = (enable, disable)
+    actions = switch_actions(lambda process, user, enabled: change_process(process=process, user=user, enabled=enabled), "processes")
+    fixed = ("team",)
     loss = "its steps and its schedules; its runs stay in the history"
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return (*self.readonly_fields, "team") if obj else self.readonly_fields
 
     def remove(self, row: Process, user: Any) -> None:
         delete_process(process=row, user=user)

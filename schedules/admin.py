@@ -5,7 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from core.admin import RecordAdmin, VerbAdmin, VerbForm, for_each
+from accounts.access import person
+from core.admin import RecordAdmin, VerbAdmin, VerbForm, for_each, switch_actions
 from core.errors import InvalidInput
 from schedules.models import ClockLease, Firing, Schedule
 from schedules.services import change_schedule, create_schedule, delete_schedule, run_now, set_enabled
@@ -30,17 +31,7 @@ class ScheduleForm(VerbForm):
 
 @admin.action(description="Run now", permissions=["view"])
 def run(_admin: Any, request: HttpRequest, schedules: Any) -> None:
-    for_each(request, schedules, lambda schedule: run_now(schedule=schedule, user=request.user), "Queued")  # type: ignore[arg-type]
-
-
-@admin.action(description="Enable selected schedules", permissions=["change"])
-def enable(_admin: Any, request: HttpRequest, schedules: Any) -> None:
-    for_each(request, schedules, lambda schedule: set_enabled(schedule=schedule, user=request.user, enabled=True), "Enabled")  # type: ignore[arg-type]
-
-
-@admin.action(description="Disable selected schedules", permissions=["change"])
-def disable(_admin: Any, request: HttpRequest, schedules: Any) -> None:
-    for_each(request, schedules, lambda schedule: set_enabled(schedule=schedule, user=request.user, enabled=False), "Disabled")  # type: ignore[arg-type]
+    for_each(request, schedules, lambda schedule: run_now(schedule=schedule, user=person(request)), "Queued")
 
 
 @admin.register(Schedule)
@@ -64,11 +55,12 @@ class ScheduleAdmin(VerbAdmin):
     list_select_related = ("team", "thread", "process")
     search_fields = ("name", "thread__name", "process__name")
     autocomplete_fields = ("team", "thread", "process")
-    actions = (run, enable, disable)
+    actions = (
+        run,
+        *switch_actions(lambda schedule, user, enabled: set_enabled(schedule=schedule, user=user, enabled=enabled), "schedules"),
+    )
+    fixed = ("team",)
     loss = "the record of its due times; its runs stay in the history"
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return (*self.readonly_fields, "team") if obj else self.readonly_fields
 
     def remove(self, row: Schedule, user: Any) -> None:
         delete_schedule(schedule=row, user=user)

@@ -191,7 +191,7 @@ def test_runs_are_started_and_stopped_and_one_bad_row_stops_no_other(operator, p
     run.refresh_from_db()
     assert (run.status, run.stop_requested_by) == (Status.STOPPED, "operator")
     assert "has ended already" in texts(act(operator, Run, "stop", [run]))[-1]
-    act(operator, Run, "run_again", [run])
+    act(operator, Run, "again", [run])
     assert Run.objects.filter(status=Status.QUEUED).count() == 1
 
 

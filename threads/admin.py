@@ -6,7 +6,8 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from core.admin import RecordAdmin, RecordInline, VerbAdmin, VerbForm, for_each
+from accounts.access import person
+from core.admin import RecordAdmin, RecordInline, VerbAdmin, VerbForm, for_each, switch_actions
 from threads.models import Folder, Thread, ThreadDraft, ThreadVersion, VersionFile
 from threads.services import (
     change_thread,
@@ -61,16 +62,6 @@ class ThreadForm(VerbForm):
         return row
 
 
-@admin.action(description="Enable selected threads", permissions=["change"])
-def enable(_admin: Any, request: HttpRequest, threads: Any) -> None:
-    for_each(request, threads, lambda thread: change_thread(thread=thread, user=request.user, enabled=True), "Enabled")  # type: ignore[arg-type]
-
-
-@admin.action(description="Disable selected threads", permissions=["change"])
-def disable(_admin: Any, request: HttpRequest, threads: Any) -> None:
-    for_each(request, threads, lambda thread: change_thread(thread=thread, user=request.user, enabled=False), "Disabled")  # type: ignore[arg-type]
-
-
 @admin.register(Thread)
 class ThreadAdmin(VerbAdmin):
     """`history.admin` adds the action that runs them."""
@@ -94,11 +85,9 @@ class ThreadAdmin(VerbAdmin):
     list_select_related = ("team", "folder", "current_version__thread")
     search_fields = ("name", "safe_name", "description")
     autocomplete_fields = ("team", "folder")
-    actions = (enable, disable)
+    actions = switch_actions(lambda thread, user, enabled: change_thread(thread=thread, user=user, enabled=enabled), "threads")
+    fixed = ("team",)
     loss = "its versions, its draft and its schedules; its runs stay in the history"
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return (*self.readonly_fields, "team") if obj else self.readonly_fields
 
     def remove(self, row: Thread, user: Any) -> None:
         delete_thread(thread=row, user=user)
@@ -134,7 +123,7 @@ class VersionFileInline(RecordInline):
 
 @admin.action(description="Restore selected versions", permissions=["view"])
 def restore(_admin: Any, request: HttpRequest, versions: Any) -> None:
-    for_each(request, versions, lambda version: restore_version(version=version, user=request.user), "Restored")  # type: ignore[arg-type]
+    for_each(request, versions, lambda version: restore_version(version=version, user=person(request)), "Restored")
 
 
 @admin.register(ThreadVersion)
