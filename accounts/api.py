@@ -7,11 +7,11 @@ from django.middleware.csrf import get_token
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import BaseThrottle
 
 from accounts import services
 from accounts.access import audit_visible_to, keys_visible_to, memberships_visible_to, require, roles_in, team_named
-from accounts.authentication import BrowserSession, caller, login_throttles
+from accounts.authentication import BrowserSession, caller
+from accounts.limits import log_ins
 from accounts.models import Membership, Team, User
 from accounts.querysets import teams_of
 from accounts.roles import Role
@@ -40,16 +40,14 @@ class Login(Endpoint):
     authentication_classes = []
     permission_classes = []
 
-    def get_throttles(self) -> list[BaseThrottle]:
-        return login_throttles()
-
     @call("Log in", body=LoginBody, answer=SessionShape, refusals=(400, 401, 429), auth=[])
     def post(self, request: Request) -> Response:
         """Starts a browser's session. Scripts without a browser use a key instead."""
         given = self.body(LoginBody)
-        user = authenticate(request._request, username=given["username"], password=given["password"])
-        if not isinstance(user, User):
-            raise AuthenticationFailed("User name or password is wrong.")
+        with log_ins.attempt(request.META.get("REMOTE_ADDR", ""), given["username"]):
+            user = authenticate(request._request, username=given["username"], password=given["password"])
+            if not isinstance(user, User):
+                raise AuthenticationFailed("User name or password is wrong.")
         login(request._request, user)
         return Response(SessionShape(user, context={"csrf_token": get_token(request._request)}).data)
 

@@ -1,8 +1,7 @@
 """Who calls the API: a key in a header, or a browser's session; and how often."""
 
-import threading
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
@@ -12,15 +11,13 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from accounts.keys import user_for_key
+from accounts.limits import Counter, seconds_left
 from accounts.models import ApiKey, User
 
 if TYPE_CHECKING:
     # rest_framework.views itself asks for this module, by the settings: imported here it would come in a circle.
     from rest_framework.views import APIView
 
-_rates: dict[str, str] = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]  # type: ignore[assignment]
-CALLS_PER_MINUTE = int(_rates["key"].removesuffix("/min"))
-LOGINS_PER_MINUTE = 20
 CHALLENGE = 'Bearer realm="PyScheduler"'
 
 
@@ -67,27 +64,10 @@ def caller(request: Request) -> User:
     return cast(User, request.user)
 
 
-class Counter:
-    """How often each of many came in the present minute. In this process alone: the web is one process."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.minute = 0
-        self.counts: dict[str, int] = {}
-        self.lock = threading.Lock()
-
-    def admits(self, who: str, now: float) -> bool:
-        with self.lock:
-            if (minute := int(now // 60)) != self.minute:
-                self.minute, self.counts = minute, {}
-            self.counts[who] = self.counts.get(who, 0) + 1
-            return self.counts[who] <= self.most
-
-
 class KeyThrottle(BaseThrottle):
     """So many calls a minute for each key, person or address."""
 
-    counter = Counter(CALLS_PER_MINUTE)
+    counter = Counter(settings.CALLS_PER_MINUTE)
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         return self.counter.admits(self.ident(request), time.time())
@@ -100,18 +80,4 @@ class KeyThrottle(BaseThrottle):
         return f"address {request.META.get('REMOTE_ADDR', '')}"
 
     def wait(self) -> float:
-        """Seconds until the next minute begins."""
-        return 60 - time.time() % 60
-
-
-class LoginThrottle(KeyThrottle):
-    """So many log-ins a minute from one address: guessing passwords takes for ever."""
-
-    counter = Counter(LOGINS_PER_MINUTE)
-
-    def ident(self, request: Request) -> str:
-        return str(request.META.get("REMOTE_ADDR", ""))
-
-
-def login_throttles() -> list[Any]:
-    return [LoginThrottle()] if settings.RATE_LIMIT_ENABLED else []
+        return seconds_left(time.time())

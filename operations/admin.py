@@ -1,4 +1,4 @@
-"""The platform's own matters in Django's admin, and what the admin is called."""
+"""The platform's own matters in Django's admin."""
 
 from typing import Any
 
@@ -12,10 +12,6 @@ from django_q.models import Schedule as QueueSchedule
 
 from core.admin import PlatformAdmin, RecordAdmin
 from operations.models import Milestone
-
-admin.site.site_header = "PyScheduler administration"
-admin.site.site_title = "PyScheduler"
-admin.site.index_title = "Everything there is"
 
 # The queue carries tickets and keeps no results, and its own schedules never run here: their pages would mislead.
 admin.site.unregister([Failure, OrmQ, QueueSchedule, Success])

@@ -1,14 +1,15 @@
 """The addresses of everything."""
 
 from django.contrib import admin
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
+from accounts.views import LoginView
 from pyscheduler import views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
-    path("login", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("login", LoginView.as_view(), name="login"),
     path("logout", LogoutView.as_view(), name="logout"),
     path("threads/", include("threads.urls")),
     path("processes/", include("processes.urls")),

@@ -73,7 +73,13 @@ def test_a_key_binds_the_role(people):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("viewer", (False, False)), ("runner", (True, False)), ("editor", (True, True)), ("stranger", (False, False)), ("operator", (True, True))],
+    [
+        ("viewer", (False, False)),
+        ("runner", (True, False)),
+        ("editor", (True, True)),
+        ("stranger", (False, False)),
+        ("operator", (True, True)),
+    ],
 )
 def test_what_a_page_offers_is_one_question(people, name, expected, django_assert_max_num_queries):
     with django_assert_max_num_queries(1):
