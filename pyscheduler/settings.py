@@ -64,8 +64,6 @@ ADMIN_PASSWORD = env.text("PYSCHED_ADMIN_PASSWORD")
 RATE_LIMIT_ENABLED = env.flag("PYSCHED_RATE_LIMIT_ENABLED", True)
 # Of each key, person or address over the API.
 CALLS_PER_MINUTE = 1200
-# Of each key, person or address over the API.
-CALLS_PER_MINUTE = 1200
 
 # Room a run may take: beyond it the log is cut with a notice, the directory ends the run with that reason.
 LOG_LIMIT_BYTES = env.integer("PYSCHED_LOG_LIMIT_MB", 50, least=1, most=100_000) * 1024 * 1024
