@@ -59,4 +59,4 @@ class NoSuchCall(Endpoint):
     def _refuse(self, request: HttpRequest) -> Response:
         raise NotFound("There is no such call; see /api/v1/docs. Addresses have no slash at their end.")
 
-    get = post = put = patch = delete = _refuse
+    get = post = put = patch = delete = options = _refuse
