@@ -9,6 +9,8 @@ from core.errors import InvalidInput
 
 MAX_NAME = 100
 MAX_SAFE_NAME = 60
+# Invisible too, but emoji, Persian and the scripts of India are written with them.
+JOINERS = "\u200c\u200d"
 
 
 def clean_name(name: str) -> str:
@@ -18,8 +20,8 @@ def clean_name(name: str) -> str:
         raise InvalidInput.of("name", "Give it a name.")
     if len(cleaned) > MAX_NAME:
         raise InvalidInput.of("name", f"The name has {len(cleaned)} characters; {MAX_NAME} are the most.")
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in cleaned):
-        raise InvalidInput.of("name", "The name has control characters in it.")
+    if any(unicodedata.category(char) in ("Cc", "Cf", "Cs") and char not in JOINERS for char in cleaned):
+        raise InvalidInput.of("name", "The name has control characters in it, or invisible ones that change how it reads.")
     if not any(char.isalnum() for char in cleaned):
         raise InvalidInput.of("name", "The name needs at least one letter or digit.")
     return cleaned
