@@ -30,13 +30,13 @@ from accounts.shapes import (
     TeamQuery,
     TeamShape,
 )
-from core.endpoint import WITH_CONFLICT, CleanJSON, Endpoint, call
+from core.endpoint import WITH_CONFLICT, Endpoint, SmallJSON, call
 from core.errors import InvalidInput, NotFound
 
 
 class Login(Endpoint):
     # JSON alone: no form of a foreign page can send it, so nobody is logged in as somebody else unawares.
-    parser_classes = [CleanJSON]
+    parser_classes = [SmallJSON]
     authentication_classes = []
     permission_classes = []
 

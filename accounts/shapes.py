@@ -7,7 +7,7 @@ from rest_framework import serializers
 from accounts.models import ApiKey, AuditEntry, Membership, Team
 from accounts.roles import Role, Scope
 from core.endpoint import PageQuery, Strict
-from core.fields import Id, Text, Whole
+from core.fields import Id, Several, Text, Whole
 
 
 class LoginBody(Strict):
@@ -88,7 +88,7 @@ class KeyBody(Strict):
 
     name = Text()
     team = Text(required=False, allow_null=True, max_length=60, help_text="The slug of the one team it shall act in.")
-    scopes = serializers.ListField(child=serializers.ChoiceField(choices=Scope.choices), required=False, max_length=len(Scope.values))
+    scopes = Several(child=serializers.ChoiceField(choices=Scope.choices), required=False, max_length=len(Scope.values))
     days = Whole(required=False, allow_null=True, help_text="How long it is good for, from 1 to 3650; for ever when left out.")
 
 

@@ -1,7 +1,8 @@
 """What all resources of the REST API share: errors in one shape, lists paged by cursor."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -14,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
-from core.errors import CODES, LOG_IN, DomainError, InvalidInput, TooOften, error_body
+from core.errors import CODES, LOG_IN, MOST_FAULTS, DomainError, InvalidInput, TooOften, error_body
 from core.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Page, Part, cut, page_of
 from core.text import natural
 
@@ -37,7 +38,7 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response:
         headers["Retry-After"] = str(int(wait) + 1)
     if header := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = header
-    fields = _by_field(error.detail) if isinstance(error, exceptions.ValidationError) else {}
+    fields = dict(islice(_by_field(error.detail), MOST_FAULTS)) if isinstance(error, exceptions.ValidationError) else {}
     message = LOG_IN if isinstance(error, exceptions.NotAuthenticated) else _first_message(fields) if fields else str(error.detail)
     return Response(error_body(CODES.get(error.status_code, "error"), message, fields), status=error.status_code, headers=headers)
 
@@ -56,21 +57,17 @@ def _answer_foreign(error: Exception) -> Response:
     return Response(error_body("server_error", "The platform failed at this; the operator finds it in the log."), status=500)
 
 
-def _by_field(detail: Any, prefix: str = "") -> dict[str, list[str]]:
-    """DRF's nested details as flat names: `steps.1.thread` for the thread of the second step."""
+def _by_field(detail: Any, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    """DRF's nested details by flat names: `steps.1.thread` for the thread of the second step."""
     if isinstance(detail, dict):
-        found: dict[str, list[str]] = {}
         for name, inner in detail.items():
-            found |= _by_field(inner, f"{prefix}.{name}" if prefix else str(name))
-        return found
-    if isinstance(detail, list) and any(isinstance(inner, (dict, list)) for inner in detail):
-        found = {}
+            yield from _by_field(inner, f"{prefix}.{name}" if prefix else str(name))
+    elif isinstance(detail, list) and any(isinstance(inner, (dict, list)) for inner in detail):
         for position, inner in enumerate(detail):
             if inner:
-                found |= _by_field(inner, f"{prefix}.{position}")
-        return found
-    messages = detail if isinstance(detail, list) else [detail]
-    return {prefix or "non_field_errors": [str(message) for message in messages]}
+                yield from _by_field(inner, f"{prefix}.{position}")
+    else:
+        yield prefix or "non_field_errors", [str(message) for message in (detail if isinstance(detail, list) else [detail])]
 
 
 def _first_message(fields: dict[str, list[str]]) -> str:

@@ -1,6 +1,7 @@
 """What can go wrong in the domain. Raised inside, translated once at the edge: page, API, command."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 # What a refusal's status is called in the bodies of the API.
@@ -9,10 +10,19 @@ CODES = {400: "invalid", 401: "not_authenticated", 403: "forbidden", 404: "not_f
 
 LOG_IN = "Log in, or send a key as `Authorization: Bearer KEY`."
 
+# Of more faults nobody reads; and a name or a word that was sent is not sent back at any length.
+MOST_FAULTS = 20
+MOST_NAME = 200
+MOST_MESSAGE = 1000
+
 
 def error_body(code: str, message: str, fields: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
-    """The one shape of all the API's refusals."""
-    return {"error": {"code": code, "message": message, "fields": fields or {}}}
+    """The one shape of all the API's refusals; it names the first `MOST_FAULTS` fields."""
+    shown = {
+        name[:MOST_NAME]: [text[:MOST_MESSAGE] for text in messages[:MOST_FAULTS]]
+        for name, messages in islice((fields or {}).items(), MOST_FAULTS)
+    }
+    return {"error": {"code": code, "message": message[:MOST_MESSAGE], "fields": shown}}
 
 
 class DomainError(Exception):

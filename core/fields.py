@@ -51,6 +51,15 @@ class Moment(serializers.DateTimeField):
         return super().enforce_timezone(value)
 
 
+class Several(serializers.ListField):
+    """A list. One that is longer than `max_length` is refused before any of its items is looked at."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if self.max_length is not None and isinstance(data, list) and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        return super().to_internal_value(data)
+
+
 class Parameters(serializers.JSONField):
     """Names with values of JSON."""
 

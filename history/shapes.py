@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from core.endpoint import PageQuery, Strict
-from core.fields import Id, Moment, Parameters, Text, Whole
+from core.fields import Id, Moment, Parameters, Several, Text, Whole
 from history.models import Artifact, Run, StepRun
 from history.orders import MAX_PRIORITY
 from history.status import Status, Trigger
@@ -78,19 +78,19 @@ class ThreadTriggerQuery(TriggerQuery):
     folder = Whole(required=False, min_value=0, help_text="The folder's id, when several have that name; 0 for the one in none.")
 
 
-class Statuses(serializers.ListField):
+class Statuses(Several):
     """One or more, by commas or by naming it again."""
 
     child = serializers.ChoiceField(choices=Status.choices)
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, list) and all(isinstance(item, str) for item in data):
-            data = [word for item in data for word in item.split(",") if word]
+            data = list(dict.fromkeys(word for item in data for word in item.split(",") if word))
         return super().to_internal_value(data)
 
 
 class RunQuery(PageQuery):
-    status = Statuses(required=False)
+    status = Statuses(required=False, max_length=len(Status.values))
     thread = Id(required=False)
     process = Id(required=False)
     schedule = Id(required=False)

@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.endpoint import PageQuery, Strict
-from core.fields import Id, Parameters, RunBrief, RunStats, Text, Whole
+from core.fields import Id, Parameters, RunBrief, RunStats, Several, Text, Whole
 from processes.models import MAX_STEPS, OnFailure, Process, Step
 from threads.models import MAX_TIMEOUT_SECONDS
 
@@ -64,7 +64,7 @@ class ProcessBody(Strict):
     name = Text()
     description = Text(required=False, allow_blank=True, default="")
     enabled = serializers.BooleanField(required=False, default=True)
-    steps = serializers.ListField(child=StepBody(), required=False, default=list, max_length=MAX_STEPS)
+    steps = Several(child=StepBody(), required=False, default=list, max_length=MAX_STEPS)
 
 
 class ProcessQuery(PageQuery):

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.endpoint import PageQuery, Strict
-from core.fields import Id, RunBrief, RunStats, Text, Whole
+from core.fields import Id, RunBrief, RunStats, Several, Text, Whole
 from threads.models import MAX_TIMEOUT_SECONDS, Folder, Thread, ThreadDraft, ThreadType, ThreadVersion, VersionFile, default_timeout
 
 
@@ -60,6 +60,10 @@ class NewThreadBody(ThreadBody):
     source = Text(required=False, allow_blank=True, help_text="Python; without it the thread is a draft that cannot run yet.")
 
 
+# How many a thread has in all is said by its services.
+MOST_LISTED = 100
+
+
 @extend_schema_field(OpenApiTypes.BINARY)
 class SentFile(serializers.FileField):
     """A file of a form."""
@@ -74,8 +78,12 @@ class ThreadUpload(ThreadBody):
     source = Text(required=False, allow_blank=True)
     script = SentFile(required=False, allow_empty_file=True, help_text="The `.py` file.")
     input_file = SentFile(required=False, allow_empty_file=True, help_text="A `.csv` file that the script finds at `PYSCHED_INPUT`.")
-    files = serializers.ListField(child=SentFile(allow_empty_file=True), required=False, help_text="Further files beside the script.")
-    remove = serializers.ListField(child=Text(max_length=150), required=False, help_text="Names of files to take away; for changes alone.")
+    files = Several(
+        child=SentFile(allow_empty_file=True), required=False, max_length=MOST_LISTED, help_text="Further files beside the script."
+    )
+    remove = Several(
+        child=Text(max_length=150), required=False, max_length=MOST_LISTED, help_text="Names of files to take away; for changes alone."
+    )
 
 
 class ThreadQuery(PageQuery):
