@@ -15,7 +15,7 @@ from core.errors import Conflict, DomainError, InvalidInput, NotFound
 from core.forms import attempt
 from core.htmx import is_partial
 from core.text import natural
-from threads.checks import find_fault
+from threads.compiling import find_fault
 from threads.forms import FilesForm, SettingsForm, folder_nodes
 from threads.models import Thread, ThreadDraft, ThreadVersion
 from threads.services import change_thread, delete_thread, publish, restore_version, save_draft
