@@ -16,9 +16,8 @@ from accounts.roles import Role
 from core.endpoint import WITH_CONFLICT, Endpoint, Nothing, call
 from core.paging import Part
 from history import files, logs
-from history.forms import named
 from history.models import Run
-from history.querysets import Scope
+from history.querysets import Scope, named
 from history.services import request_stop
 from history.shapes import ArtifactShape, LogQuery, RunQuery, RunShape, show_run, show_runs
 

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 
 from accounts.models import Team
 from history.models import Run
+from history.querysets import named
 from history.status import Kind, Status, Trigger
 
 MAX_ID = 2**63 - 1
@@ -51,10 +52,3 @@ class FilterForm(forms.Form):
                       "process": "process", "schedule": "schedule_id"}  # fmt: skip
         rows = rows.filter(**{lookup: chosen[name] for name, lookup in conditions.items() if name in chosen})
         return named(rows, chosen.get("q", ""))
-
-
-def named(rows: "QuerySet[Run]", text: str) -> "QuerySet[Run]":
-    number = text.removeprefix("#")
-    if text.startswith("#") and number.isascii() and number.isdigit() and len(number) < 19:
-        return rows.filter(number=int(number))
-    return rows.filter(name__icontains=text) if text else rows

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from accounts.models import Team, User
 from accounts.querysets import teams_of
 from core.paging import Part, by_id
+from core.text import natural
 from history.models import Run
 
 # Above these, one ordered walk through all rows is no worse than so many heads of parts.
@@ -39,3 +40,11 @@ class Scope:
         """The newest runs in one of the statuses, with their teams and people."""
         rows = self.runs().filter(status__in=statuses).select_related("team", "user")
         return by_id(rows, count, self.parts(statuses))
+
+
+def named(rows: "QuerySet[Run]", text: str) -> "QuerySet[Run]":
+    """Those whose name has the text in it, or the one of the number when it is `#NUMBER`; all for an empty text."""
+    number = natural(text[1:]) if text.startswith("#") else None
+    if number is not None:
+        return rows.filter(number=number)
+    return rows.filter(name__icontains=text) if text else rows

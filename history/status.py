@@ -34,7 +34,8 @@ class Status(models.TextChoices):
 ALIVE = frozenset({Status.RUNNING, Status.PAUSED})
 ACTIVE = ALIVE | {Status.QUEUED}
 FINAL = frozenset(Status) - ACTIVE
-UNHAPPY = frozenset({Status.FAILED, Status.TIMEOUT, Status.STOPPED, Status.LOST})
+BROKEN = frozenset({Status.FAILED, Status.TIMEOUT, Status.LOST})
+UNHAPPY = BROKEN | {Status.STOPPED}
 
 ICONS = {
     Status.QUEUED: "clock",
@@ -58,6 +59,11 @@ TONES = {
     Status.SKIPPED: "idle",
     Status.LOST: "bad",
 }
+
+
+def success_rate(good: int, broken: int) -> float | None:
+    """The share of those that succeeded, from 0 to 1; None when none ended so or so. What was stopped or skipped tells nothing of it."""
+    return round(good / (good + broken), 4) if good + broken else None
 
 
 class Trigger(models.TextChoices):

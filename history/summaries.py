@@ -7,11 +7,11 @@ from django.db.models import Avg, Count, ExpressionWrapper, F, OuterRef, Q, Quer
 from django.db.models.functions import Coalesce
 
 from core.related import newest_related
-from core.summaries import Summary
 from history.models import Run
-from history.status import FINAL, Status
+from history.status import BROKEN, FINAL, Status, success_rate
 from processes.models import Process
 from threads.models import Thread
+from threads.summaries import Summary
 
 COUNTED = 100
 
@@ -40,12 +40,14 @@ def _figures(rows: Sequence[Any], relation: str) -> dict[int, dict[str, Any]]:
     groups = counted.values(relation).annotate(
         runs=Count("pk"),
         success=Count("pk", filter=Q(status=Status.SUCCESS)),
+        broken=Count("pk", filter=Q(status__in=BROKEN)),
         average=Avg(took, filter=Q(status=Status.SUCCESS)),
     )
     return {
         group[relation]: {
             "runs": group["runs"],
             "success": group["success"],
+            "success_rate": success_rate(group["success"], group["broken"]),
             "average_duration_ms": round(group["average"].total_seconds() * 1000) if group["average"] is not None else None,
         }
         for group in groups

@@ -12,7 +12,7 @@ from accounts.authentication import caller
 from core.endpoint import Endpoint, call
 from history.overview import run_figures
 from history.status import Status
-from operations.health import DEGRADED, DOWN, OK, Remembered
+from operations.health import DEGRADED, DOWN, OK, recent_health
 from operations.version import API_VERSION, version
 from processes.models import Process
 from schedules.models import Schedule
@@ -39,12 +39,11 @@ class Health(Endpoint):
     authentication_classes = []
     permission_classes = []
     throttle_classes = []
-    remembered = Remembered()
 
     @call("Is the platform well?", answer=HealthShape, also={503: HealthShape}, refusals=(400,), auth=[])
     def get(self, request: Request) -> Response:
         """`ok`; `degraded`: it answers, but something does not work; `down` (503): the database does not answer."""
-        now = self.remembered.get()
+        now = recent_health()
         states = {name: check.state for name, check in now.checks.items()}
         return Response({"status": now.status, "checks": states}, status=503 if now.status == DOWN else 200)
 
@@ -74,7 +73,9 @@ class RunFiguresShape(serializers.Serializer[Any]):
     running = serializers.IntegerField()
     queued = serializers.IntegerField()
     last_day = LastDayShape()
-    success_rate = serializers.FloatField(allow_null=True, help_text="Of those that ended within the last 24 hours, from 0 to 1.")
+    success_rate = serializers.FloatField(
+        allow_null=True, help_text="Of the last day's, from 0 to 1, without those that were stopped or skipped."
+    )
 
 
 class StatsShape(serializers.Serializer[Any]):

@@ -1,23 +1,25 @@
-"""Is the platform well? Gathered in a few small queries; the page and the API show the same."""
+"""Is the platform well? Gathered in a few small queries; the start page and the API show the same."""
 
 import logging
 import threading
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.db.models import Count, Min
 from django.utils import timezone
 
 from history.models import Host, Run
+from history.overview import hosts_alive
 from history.status import ALIVE, Status
 from schedules.status import clock_status
+from schedules.timing import span_words
 
 logger = logging.getLogger(__name__)
 
 OK, DEGRADED, DOWN = "ok", "degraded", "down"
-HOST_SEEN_WITHIN = timedelta(seconds=30)
 # A run that waits this long beside free places waits for nothing that will come by itself.
 QUEUE_STUCK_AFTER = timedelta(seconds=60)
 REMEMBERED_SECONDS = 1.0
@@ -25,10 +27,19 @@ REMEMBERED_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One part of the platform: `state` is ok, degraded or down, `message` a sentence for the operator."""
+    """One part of the platform: `state` is ok, degraded or down, `message` a sentence for people, `advice` what to do.
+
+    `seen_at` is when a part that is down was last heard of.
+    """
 
     state: str
     message: str
+    advice: str = ""
+    seen_at: datetime | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self.state != DOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,10 @@ class Health:
 
     status: str
     checks: dict[str, Check]
+
+    @property
+    def troubles(self) -> list[Check]:
+        return [check for check in self.checks.values() if check.state != OK]
 
 
 def health() -> Health:
@@ -60,26 +75,33 @@ def health() -> Health:
 def _scheduler() -> Check:
     clock = clock_status()
     if not clock.running:
-        return Check(DOWN, f"No clock runs; {clock.due} due times wait." if clock.due else "No clock runs.")
+        waiting = f" {clock.due} due {'time waits' if clock.due == 1 else 'times wait'}." if clock.due else ""
+        advice = f"Nothing starts by schedule.{waiting} Start it with manage.py up or manage.py scheduler."
+        return Check(DOWN, "The scheduler is not running.", advice, clock.beat_at)
     if clock.late_seconds > QUEUE_STUCK_AFTER.total_seconds():
-        return Check(DEGRADED, f"It is {clock.late_seconds:.0f} s late.")
+        return Check(DEGRADED, f"The scheduler is {span_words(timedelta(seconds=clock.late_seconds), parts=2)} late.")
     return Check(OK, f"{clock.holder} leads.")
 
 
 def _workers() -> Check:
-    hosts = Host.objects.filter(seen_at__gt=timezone.now() - HOST_SEEN_WITHIN).count()
+    hosts = len(hosts_alive())
     if not hosts:
-        return Check(DOWN, f"No host was seen within {HOST_SEEN_WITHIN.total_seconds():.0f} s.")
+        last = Host.objects.order_by("-seen_at").values_list("seen_at", flat=True).first()
+        return Check(DOWN, "No worker is running.", "Runs wait until one comes. Start it with manage.py up or manage.py qcluster.", last)
     return Check(OK, f"{hosts} {'host works' if hosts == 1 else 'hosts work'}.")
 
 
 def _queue() -> Check:
     waiting = Run.objects.filter(status=Status.QUEUED)
-    depth, oldest = waiting.count(), waiting.order_by("pk").values_list("queued_at", flat=True).first()
+    depth, oldest = waiting.aggregate(depth=Count("pk"), oldest=Min("queued_at")).values()
     is_old = oldest is not None and timezone.now() - oldest > QUEUE_STUCK_AFTER
     if is_old and Run.objects.filter(status__in=ALIVE).count() < settings.MAX_RUNS:
-        return Check(DEGRADED, f"{depth} runs wait though there are free places.")
-    return Check(OK, f"{depth} {'run waits' if depth == 1 else 'runs wait'}.")
+        return Check(DEGRADED, f"{_waiting(depth)} though there are free places.", "The log of the workers says why.")
+    return Check(OK, f"{_waiting(depth)}.")
+
+
+def _waiting(depth: int) -> str:
+    return f"{depth:,} {'run waits' if depth == 1 else 'runs wait'}"
 
 
 class Remembered:
@@ -95,3 +117,14 @@ class Remembered:
             if self.health is None or time.monotonic() - self.at > REMEMBERED_SECONDS:
                 self.health, self.at = health(), time.monotonic()
             return self.health
+
+    def forget(self) -> None:
+        self.health = None
+
+
+memory = Remembered()
+
+
+def recent_health() -> Health:
+    """As `health`, at most a second old: what pages and API say, the same to all."""
+    return memory.get()

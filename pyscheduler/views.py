@@ -11,10 +11,11 @@ from accounts.models import User
 from accounts.roles import Role
 from core.errors import DomainError, Forbidden, InvalidInput, NotFound, error_body
 from core.htmx import is_partial
+from history import overview
 from history.querysets import Scope
 from history.status import FINAL
+from operations.health import recent_health
 from pyscheduler import home
-from schedules.status import clock_status
 from threads.models import Thread
 
 
@@ -29,17 +30,20 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 
 
 def _overview(user: User) -> dict[str, Any]:
-    scope = Scope(user)
-    active, active_count = home.active_runs(scope, most=8)
+    scope, now = Scope(user), recent_health()
+    active, active_count = overview.active_runs(scope, most=8)
+    day = overview.last_day(scope)
     return {
         "active": active,
         "active_count": active_count,
         "recent": scope.newest(10, FINAL),
-        "failures": home.failures(scope, most=5),
+        "failures": overview.failures(scope, most=5),
         "upcoming": home.next_schedules(user, most=6),
-        "day": home.last_day(scope),
-        "clock": clock_status(),
-        "hosts": home.hosts(),
+        "day": day,
+        "bars": home.bars_of(day),
+        "troubles": now.troubles,
+        "scheduler": now.checks["scheduler"],
+        "hosts": overview.hosts_alive(),
     }
 
 

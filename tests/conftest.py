@@ -47,6 +47,14 @@ def data_folder(settings: Any, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """Each test's platform is as well as it is itself."""
+    from operations.health import memory
+
+    memory.forget()
+
+
 @dataclass(frozen=True)
 class People:
     """The standing people: four members of one team by role, a stranger with a team of his own, the operator."""

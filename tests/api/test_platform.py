@@ -6,22 +6,19 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.roles import Role
+from accounts.services import create_team, set_member
 from history.models import Host, Run
+from history.status import Status
 from operations import health
-from operations.api import Health
-from operations.health import Remembered
 from pyscheduler import docs
 from pyscheduler.reference import sections_of
 from schedules.models import ClockLease
 from tests.api.conftest import Caller
-
-
-@pytest.fixture(autouse=True)
-def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Health, "remembered", Remembered())
 
 
 @pytest.fixture
@@ -54,7 +51,7 @@ def test_runs_that_wait_beside_free_places_degrade_it(parts: None, make_run: Any
     Run.objects.filter(pk=run.pk).update(queued_at=timezone.now() - timedelta(minutes=5))
     found = health.health()
     assert (found.status, found.checks["queue"].state) == ("degraded", "degraded")
-    assert "1 runs wait" in found.checks["queue"].message
+    assert "1 run waits" in found.checks["queue"].message
 
 
 def test_a_database_that_does_not_answer_is_down_and_no_500(anonymous: Caller, monkeypatch: pytest.MonkeyPatch, db: None) -> None:
@@ -105,3 +102,58 @@ def test_a_browser_without_a_log_in_is_sent_there(anonymous: Caller, db: None) -
     response = anonymous.call("GET", "docs", headers={"Accept": "text/html"})
     assert response.status_code == 302
     assert response.headers["Location"].endswith("?next=/api/v1/docs")
+
+
+@pytest.fixture
+def busy(people: Any, make_run: Any, make_thread: Any) -> None:
+    """Of the last day a success, a failure, a lost one and a stopped one; a failure of the day before; a success of another team."""
+    thread = make_thread()
+    elsewhere = make_thread("Elsewhere", team=people.other_team, user=people.stranger)
+    now = timezone.now()
+    for status, age in (
+        (Status.FAILED, 30), (Status.SUCCESS, 20), (Status.FAILED, 3), (Status.LOST, 2), (Status.STOPPED, 1), (Status.SKIPPED, 1)
+    ):  # fmt: skip
+        at = now - timedelta(hours=age)
+        Run.objects.filter(pk=make_run(thread).pk).update(status=status, queued_at=at, started_at=at, finished_at=at)
+    Run.objects.filter(pk=make_run(elsewhere, user=people.stranger).pk).update(status=Status.SUCCESS, started_at=now, finished_at=now)
+    make_run(thread)
+
+
+def test_the_figures_are_of_the_last_day_and_of_ones_own_teams(people: Any, by_session: Any, busy: None) -> None:
+    runs = by_session(people.viewer).ok("GET", "stats")["runs"]
+    assert {name: count for name, count in runs["last_day"].items() if count} == {
+        "queued": 1, "success": 1, "failed": 1, "lost": 1, "stopped": 1, "skipped": 1
+    }  # fmt: skip
+    assert (runs["started"], runs["queued"]) == (7, 1)
+    assert by_session(people.operator).ok("GET", "stats")["runs"]["last_day"]["success"] == 2
+    assert by_session(people.stranger).ok("GET", "stats")["runs"]["success_rate"] == 1.0
+
+
+def test_what_was_stopped_or_skipped_is_no_failure_on_the_page_nor_over_the_api(people: Any, by_session: Any, busy: None) -> None:
+    viewer = by_session(people.viewer)
+    assert viewer.ok("GET", "stats")["runs"]["success_rate"] == 0.3333
+    [thread] = viewer.ok("GET", "threads")["results"]
+    assert thread["stats"]["success_rate"] == 0.25  # The older failure counts too.
+    assert "33 % succeeded" in viewer.client.get("/").content.decode()
+
+
+def test_many_teams_cost_no_more_queries(
+    people: Any, viewer: Caller, monkeypatch: pytest.MonkeyPatch, make_run: Any, make_thread: Any
+) -> None:
+    make_run(make_thread())
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            viewer.ok("GET", "stats")
+        return len(captured)
+
+    few = queries()
+    teams = [create_team(name=f"Team {number}", user=people.owner) for number in range(4)]
+    for team in teams:
+        set_member(team=team, member=people.viewer, role=Role.VIEWER, user=people.owner)
+        make_run(make_thread("Job", team=team, user=people.owner), user=people.owner)
+    assert queries() == few
+    assert viewer.ok("GET", "stats")["runs"]["last_day"]["queued"] == 5
+    monkeypatch.setattr("history.querysets.MOST_TEAMS", 2)
+    assert viewer.ok("GET", "stats")["runs"]["last_day"]["queued"] == 5
+    assert queries() <= few
