@@ -68,24 +68,3 @@ class Parameters(serializers.JSONField):
             return check_parameters(data)
         except InvalidInput as error:
             raise serializers.ValidationError(error.message) from None
-
-
-class RunBrief(serializers.Serializer[Any]):
-    """A run in short, where something names its last one."""
-
-    id = serializers.IntegerField()
-    number = serializers.IntegerField()
-    status = serializers.CharField()
-    queued_at = serializers.DateTimeField()
-    started_at = serializers.DateTimeField(allow_null=True)
-    finished_at = serializers.DateTimeField(allow_null=True)
-    duration_ms = serializers.IntegerField(allow_null=True)
-
-
-class RunStats(serializers.Serializer[Any]):
-    """How the newest runs that have ended went: 100 of them at most."""
-
-    runs = serializers.IntegerField()
-    success = serializers.IntegerField()
-    success_rate = serializers.FloatField(allow_null=True, help_text="From 0 to 1; null when none has ended.")
-    average_duration_ms = serializers.IntegerField(allow_null=True, help_text="Of those that succeeded.")

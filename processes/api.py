@@ -13,13 +13,13 @@ from accounts.models import Team, User
 from accounts.roles import Role
 from core.endpoint import Endpoint, call
 from core.errors import InvalidInput
-from core.summaries import Summaries, no_summaries
 from processes import services
 from processes.models import OnFailure, Process
 from processes.querysets import named
 from processes.services import StepPlan
 from processes.shapes import ProcessBody, ProcessQuery, ProcessShape
 from threads.models import Thread
+from threads.summaries import Summaries, no_summaries
 
 
 class ProcessEndpoint(Endpoint):

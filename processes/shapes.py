@@ -6,9 +6,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.endpoint import PageQuery, Strict
-from core.fields import Id, Parameters, RunBrief, RunStats, Several, Text, Whole
+from core.fields import Id, Parameters, Several, Text, Whole
 from processes.models import MAX_STEPS, OnFailure, Process, Step
 from threads.models import MAX_TIMEOUT_SECONDS
+from threads.summaries import RunBrief, RunStats
 
 MAX_STAGE = 10_000
 

@@ -6,11 +6,12 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.endpoint import PageQuery, Strict
-from core.fields import Id, Parameters, RunBrief, Text, Whole
+from core.fields import Id, Parameters, Text, Whole
 from history.orders import MAX_PRIORITY
 from history.status import Kind
 from schedules.models import MAX_INTERVAL_SECONDS, Schedule, ScheduleKind
 from schedules.preview import MAX_COUNT
+from threads.summaries import RunBrief
 
 
 class ScheduleShape(serializers.ModelSerializer[Schedule]):

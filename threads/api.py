@@ -15,7 +15,6 @@ from accounts.roles import Role
 from core.api import CursorPages
 from core.endpoint import WITH_FILES, Endpoint, Nothing, call
 from core.errors import InvalidInput, NotFound
-from core.summaries import Summaries, no_summaries
 from threads import services
 from threads.models import Folder, Thread, ThreadDraft, ThreadVersion
 from threads.querysets import named
@@ -34,6 +33,7 @@ from threads.shapes import (
     ThreadUpload,
     VersionShape,
 )
+from threads.summaries import Summaries, no_summaries
 from threads.uploads import read_uploads
 
 # A page of the list ends early when its sources are larger than this together: 200 of the largest would be 200 MB.

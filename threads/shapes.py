@@ -7,8 +7,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.endpoint import PageQuery, Strict
-from core.fields import Id, RunBrief, RunStats, Several, Text, Whole
+from core.fields import Id, Several, Text, Whole
 from threads.models import MAX_TIMEOUT_SECONDS, Folder, Thread, ThreadDraft, ThreadType, ThreadVersion, VersionFile, default_timeout
+from threads.summaries import RunBrief, RunStats
 
 
 class FileShape(serializers.ModelSerializer[VersionFile]):
