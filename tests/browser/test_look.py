@@ -207,6 +207,7 @@ def test_pages_are_readable_named_and_fit(
         if sight.act:
             sight.act(visitor.page)
         faults += [f"{sight.name}: {fault}" for fault in visitor.complaints()]
+        visitor.page.evaluate("scrollTo(0, 0)")
         visitor.page.screenshot(path=pictures / f"{sight.name}-{theme}-{width}.png", full_page=True)
     assert faults == []
 

@@ -154,14 +154,16 @@ def order_by_keyboard(visitor: Visitor) -> None:
 
 
 def order_by_dragging(page: Page) -> None:
-    """The last step to the top, with the mouse by its grip; the others make room with an animation."""
+    """The last step to the top, with the mouse by its grip; the others make room with an animation, so the hand goes on moving."""
+    first = page.locator(".step").nth(0)
     page.locator(".step-grip").nth(2).hover()
     page.mouse.down()
-    for share in (0.9, 0.6, 0.3, 0.1):
-        goal = page.locator(".step").nth(0).bounding_box()
+    for number in range(60):
+        goal = first.bounding_box()
         assert goal
-        page.mouse.move(goal["x"] + 20, goal["y"] + goal["height"] * share, steps=8)
-    expect(page.locator(".step").nth(0)).to_have_attribute("aria-label", "read cities")
+        page.mouse.move(goal["x"] + 20 + number % 2, goal["y"] + 4, steps=5)
+        if first.get_attribute("aria-label") == "read cities":
+            break
     page.mouse.up()
     expect(page.locator("#announcer")).to_have_text("read cities is now step 1 of 3.")
 
@@ -367,9 +369,13 @@ def test_the_history_is_filtered_and_paged(visit: Visit, site: Platform) -> None
     rows = page.locator(".run-row")
     visitor.go("/history/")
     page.evaluate("window.same = true")
+    page.get_by_label("Kind").select_option(label="Processes")
+    expect(page.locator(".run-row", has_text="Fails always")).to_have_count(0)
+    page.get_by_label("Kind").select_option(label="Threads and processes")
+    expect(rows.first).to_contain_text(numbers[0])
     page.get_by_label("Search by name or number").fill("fails al")
     expect(rows).to_have_count(1)
-    page.get_by_text("Success", exact=True).first.click()
+    page.locator(".chips").get_by_text("Success").click()
     expect(page.get_by_role("heading", name="No run fits")).to_be_visible()
     page.locator(".chips").get_by_text("Success").click()
     page.locator(".chips").get_by_text("Failed").click()
@@ -377,10 +383,26 @@ def test_the_history_is_filtered_and_paged(visit: Visit, site: Platform) -> None
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("Exit code 3.")
     page.locator(".chips").get_by_text("Failed").click()
+    expect(page).to_have_url(re.compile(r"/history/\?q=fails\+al$"))
     page.get_by_label("Search by name or number").fill("many")
     expect(rows.first).to_contain_text(numbers[0])
     assert turned_pages(page, rows) == numbers
     assert page.evaluate("window.same")
+
+
+def test_the_way_back_leads_to_a_list_that_goes_on(visit: Visit, site: Platform) -> None:
+    thread = site.post("threads", {"name": "Often", "source": "print(1)\n"})["id"]
+    numbers = [f"#{site.post(f'threads/{thread}/run')['number']}" for _ in range(52)]
+    visitor = visit()
+    page, rows = visitor.page, visitor.page.locator(".run-row")
+    visitor.go(f"/history/?thread={thread}")
+    expect(rows.first).to_contain_text(numbers[-1])
+    turn(page, "Older", rows.locator(".num.faint"))
+    page.go_back()
+    expect(rows.first).to_contain_text(numbers[-1])
+    new = site.post(f"threads/{thread}/run")
+    expect(rows.first).to_contain_text(f"#{new['number']}")
+    expect(rows.first).to_contain_text("Success")
 
 
 def turned_pages(page: Page, rows: Locator) -> list[str]:
