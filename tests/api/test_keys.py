@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.authentication import KeyThrottle
-from accounts.limits import Counter
 from accounts.keys import user_for_key
+from accounts.limits import Counter
 from accounts.models import ApiKey
 from accounts.services import create_api_key, revoke_api_key
 from operations.api import Version
