@@ -60,6 +60,50 @@ def test_the_look_for_inline_parts_finds_them(text):
     assert faults_in(text) != []
 
 
+LIVE = re.compile(r"ps:(run|schedule|thread|process) from:body")
+
+
+@pytest.mark.parametrize("path", [path for path in TEMPLATES if LIVE.search(path.read_text())], ids=lambda path: path.stem)
+def test_a_live_region_catches_up_after_it_missed_something(path):
+    """`ps:resync` says that events were left out."""
+    triggers = [found for found in re.findall(r'hx-trigger="([^"]*)"', path.read_text()) if LIVE.search(found)]
+    assert triggers
+    assert [found for found in triggers if "ps:resync from:body" not in found] == []
+
+
+@pytest.mark.parametrize("path", [path for path in TEMPLATES if "{% extends" in path.read_text()], ids=lambda path: path.stem)
+def test_a_page_subscribes_to_what_its_regions_wait_for(path):
+    text = path.read_text()
+    topics = re.search(r"{% block topics %}(.*?){% endblock %}", text)
+    known = {word.partition(":")[0] for word in (topics[1] if topics else "run").split(",")}
+    assert set(LIVE.findall(text)) <= known
+
+
+def test_every_icon_is_drawn_and_every_drawing_is_used():
+    drawn = set(re.findall(r'<symbol id="([^"]+)"', (ROOT / "static/icons/sprite.svg").read_text()))
+    listed = {line.split()[0] for line in (ROOT / "frontend/icons.txt").read_text().splitlines() if line and not line.startswith("#")}
+    used = set(re.findall(r'{% icon "([^"]+)"', "".join(path.read_text() for path in TEMPLATES)))
+    words = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (*sources(), *TEMPLATES, *(ROOT / "static/js").glob("*.js"))
+        if "tests" not in path.parts
+    )
+    assert drawn == listed
+    assert used <= drawn
+    assert [name for name in sorted(drawn) if not re.search(rf"[\"'#]{re.escape(name)}[\"' ]", words)] == []
+
+
+def test_every_class_of_the_style_sheets_is_used():
+    """By a template, a script or a Python module that renders; those put together of parts are named by their first."""
+    together = ("is-", "tok-", "log-", "api-", "sortable-")
+    text = re.sub(r"/\*.*?\*/|\{[^{}]*\}", " ", "".join(path.read_text() for path in (ROOT / "static/css").glob("*.css")), flags=re.S)
+    classes = {name for name in re.findall(r"\.([a-z][\w-]*)", text) if not name.startswith(together)}
+    shown = (*TEMPLATES, *(path for path in (ROOT / "static/js").glob("*.js") if ".min." not in path.name), *sources())
+    words = set(re.findall(r"[\w-]+", "".join(path.read_text(encoding="utf-8") for path in shown if "tests" not in path.parts)))
+    assert len(classes) > 100
+    assert sorted(classes - words) == []
+
+
 def test_there_are_templates_to_look_at():
     assert len(TEMPLATES) > 10
 
@@ -106,3 +150,18 @@ def test_nothing_is_fetched_from_elsewhere(path):
     files = [file for file in path.rglob("*") if file.suffix in {".html", ".css"}]
     assert files
     assert [str(file) for file in files if outside.search(file.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize("command", ["schedules.management.commands.scheduler", "engine.management.commands.qcluster"])
+def test_clock_and_workers_do_without_pages_and_api(command: str) -> None:
+    """They would hold 18 MB more for as long as they run."""
+    script = f"""
+import sys, django, importlib
+django.setup()
+command = importlib.import_module("{command}").Command
+unwanted = {{"pyscheduler.urls", "rest_framework.views", "rest_framework.serializers"}}
+command.handle = lambda *_, **__: print(sorted(unwanted & set(sys.modules)))
+command(stdout=sys.stdout).run_from_argv(["manage.py", "{command.rpartition(".")[2]}"])
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from core.kernel import hide_memory
@@ -15,11 +16,15 @@ STOP_SECONDS = 8.0
 
 class Command(BaseCommand):
     help = "Runs the workers that execute runs. SIGTERM ends them in order; scripts run on and are adopted at the next start."
+    # They read the address list, and with it pages and API: memory that this part never needs.
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         hide_memory()
         os.environ.setdefault("MALLOC_ARENA_MAX", "1")
         renew_keeper()
         parts = Parts([Part("cluster", run_cluster, is_stuck)])
+        self.stdout.write(f"Workers are running as host {settings.HOST_KEY}.")
+        self.stdout.flush()
         parts.run()
         parts.stop(STOP_SECONDS)

@@ -11,6 +11,8 @@ from schedules.clock import run_clock
 
 class Command(BaseCommand):
     help = "Starts the runs of schedules when they are due. Several may run: one leads, the others stand by. SIGTERM ends it in order."
+    # They read the address list, and with it pages and API: memory that this part never needs.
+    requires_system_checks = ()
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         hide_memory()
