@@ -1,6 +1,7 @@
 """Runs over the API: list, read, stop, log, files."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from django.db.models import QuerySet
@@ -13,6 +14,7 @@ from rest_framework.response import Response
 from accounts.access import fetch, team_named
 from accounts.authentication import caller
 from accounts.roles import Role
+from core.downloads import AS_DATA
 from core.endpoint import WITH_CONFLICT, Endpoint, Nothing, call
 from core.paging import Part
 from history import files, logs
@@ -109,7 +111,10 @@ class OneFile(Endpoint):
     def get(self, request: Request, pk: int, path: str) -> HttpResponseBase:
         """As it is, and always as a download: a script's page must not act as ours in a browser."""
         opened = files.open_artifact(fetch_run(request, pk), path)
-        answer = FileResponse(opened.file, as_attachment=True, filename=path.rpartition("/")[2], content_type="application/octet-stream")
-        answer["Content-Length"] = str(opened.size)
-        answer["Content-Security-Policy"] = "sandbox; default-src 'none'"
-        return answer
+        return FileResponse(
+            opened.file,
+            as_attachment=True,
+            filename=PurePosixPath(path).name,
+            content_type="application/octet-stream",
+            headers={**AS_DATA, "Content-Length": str(opened.size)},
+        )

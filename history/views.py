@@ -28,8 +28,8 @@ NARROW = frozenset({"thread", "process", "schedule"})
 @require_safe
 def list_runs(request: HttpRequest) -> HttpResponse:
     """All runs one may see, newest first, narrowed by the address."""
-    form = FilterForm(request.GET, teams=teams_of(request.user))
-    runs = form.narrow(Run.objects.visible_to(request.user)).select_related("team", "user")
+    form = FilterForm(request.GET, teams=teams_of(person(request)))
+    runs = form.narrow(Run.objects.visible_to(person(request))).select_related("team", "user")
     page = page_of(runs, Cursor.parse(request.GET.get("cursor", "")), parts=_parts(person(request), form))
     context = {
         "form": form,
@@ -52,7 +52,7 @@ def _narrowed_to(request: HttpRequest, form: FilterForm) -> list[tuple[str, str,
     found = []
     for parameter in sorted(NARROW & form.chosen.keys()):
         lookup = "schedule_id" if parameter == "schedule" else parameter
-        runs = Run.objects.visible_to(request.user).filter(**{lookup: form.chosen[parameter]})
+        runs = Run.objects.visible_to(person(request)).filter(**{lookup: form.chosen[parameter]})
         name = runs.order_by("-pk").values_list("schedule_name" if parameter == "schedule" else "name", flat=True).first()
         found.append((parameter, parameter.capitalize(), name or "without runs", form.chosen[parameter]))
     return found
@@ -60,9 +60,9 @@ def _narrowed_to(request: HttpRequest, form: FilterForm) -> list[tuple[str, str,
 
 @require_safe
 def show_run(request: HttpRequest, pk: int) -> HttpResponse:
-    run = fetch(Run.objects.select_related("team", "user", "thread", "process"), request.user, pk=pk)
+    run = fetch(Run.objects.select_related("team", "user", "thread", "process"), person(request), pk=pk)
     template = "history/run_live.html" if is_partial(request) else "history/run.html"
-    context = {**_shown(run), "log_size": logs.size(run), "may_run": may(request.user, run.team, Role.RUNNER)}
+    context = {**_shown(run), "log_size": logs.size(run), "may_run": may(person(request), run.team, Role.RUNNER)}
     return render(request, template, context)
 
 

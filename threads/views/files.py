@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import may, person
 from accounts.roles import Role
 from core import layout
+from core.downloads import AS_DATA
 from core.errors import InvalidInput, NotFound
 from core.forms import attempt
 from core.htmx import is_partial
@@ -16,9 +17,6 @@ from threads.forms import FilesForm
 from threads.models import Thread, ThreadVersion
 from threads.services import change_thread
 from threads.views.editing import PAGE, fetch_version, thread_context, thread_of
-
-# Nothing that people upload may act as a page of this site.
-AS_DATA = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff"}
 
 
 @require_POST
