@@ -13,7 +13,7 @@ from core import layout
 from core.errors import NotFound
 from core.files import UnsafeFile, open_beneath
 from history import logs
-from history.models import Artifact, Run
+from history.models import Run
 
 BLOCK = 256 * 1024
 
@@ -23,11 +23,6 @@ class OpenFile(NamedTuple):
 
     file: BinaryIO
     size: int
-
-
-def artifacts(run: Run) -> list[Artifact]:
-    """What is recorded of the run's files, by path."""
-    return list(run.artifacts.all())
 
 
 def open_artifact(run: Run, path: str) -> OpenFile:

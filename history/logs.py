@@ -9,7 +9,6 @@ from core import layout
 from history.models import Run
 
 BLOCK = 64 * 1024
-MOST_TAIL_BYTES = 8 * 1024 * 1024
 
 
 def log_path(run: Run) -> Path:
@@ -35,13 +34,6 @@ def tail_offset(run: Run, lines: int) -> int:
     """Where the last `lines` lines begin; 0 when there are no more than that."""
     with _Opened(run) as file:
         return _line_start(file.fileno(), lines) if file else 0
-
-
-def tail(run: Run, lines: int) -> bytes:
-    """The last `lines` lines, of very long ones the last 8 MiB; use `tail_offset` and `iterate` to stream any number."""
-    end = size(run)
-    start = max(tail_offset(run, lines), end - MOST_TAIL_BYTES)
-    return read(run, start, end - start)
 
 
 def iterate(run: Run, offset: int = 0, end: int | None = None) -> Iterator[bytes]:

@@ -29,8 +29,12 @@ def write_log(run: Any, content: bytes) -> Path:
     return path
 
 
+def tail(run: Any, lines: int) -> bytes:
+    return b"".join(logs.iterate(run, logs.tail_offset(run, lines)))
+
+
 def test_a_run_that_has_not_started_has_an_empty_log(run: Any) -> None:
-    assert (logs.size(run), logs.read(run, 0, 10), logs.tail(run, 5), list(logs.iterate(run))) == (0, b"", b"", [])
+    assert (logs.size(run), logs.read(run, 0, 10), tail(run, 5), list(logs.iterate(run))) == (0, b"", b"", [])
 
 
 def test_a_log_is_read_in_parts(run: Any) -> None:
@@ -55,7 +59,7 @@ def test_a_log_is_read_in_parts(run: Any) -> None:
 )
 def test_the_last_lines_of_a_log(run: Any, content: bytes, lines: int, expected: bytes) -> None:
     write_log(run, content)
-    assert logs.tail(run, lines) == expected
+    assert tail(run, lines) == expected
 
 
 def test_the_last_lines_are_found_across_blocks(run: Any) -> None:
@@ -63,7 +67,7 @@ def test_the_last_lines_are_found_across_blocks(run: Any) -> None:
     write_log(run, content)
     for lines in (1, 9_362, 9_363, 9_364, 50_000, 99_999, 100_000):
         assert logs.tail_offset(run, lines) == len(content) - 7 * lines
-    assert logs.tail(run, 2) == b"099998\n099999\n"
+    assert tail(run, 2) == b"099998\n099999\n"
 
 
 def test_a_log_is_streamed_up_to_where_it_ended_when_it_was_asked_for(run: Any) -> None:
@@ -82,13 +86,12 @@ def test_a_gigabyte_costs_no_memory(run: Any) -> None:
         file.write(b"\nlast\n")
     tracemalloc.start()
     try:
-        assert logs.tail(run, 1) == b"last\n"
+        assert tail(run, 1) == b"last\n"
         assert logs.tail_offset(run, 2) == 0
         assert sum(len(block) for block in logs.iterate(run)) == 2**30 + 6
         assert tracemalloc.get_traced_memory()[1] < 2 * 1024 * 1024
     finally:
         tracemalloc.stop()
-    assert len(logs.tail(run, 2)) == logs.MOST_TAIL_BYTES
 
 
 # The tail that streams read
@@ -181,7 +184,6 @@ def test_a_recorded_file_is_opened(run: Any, folder: Path) -> None:
     file, size = files.open_artifact(run, "out/täble.csv")
     with file:
         assert (file.read(), size) == (b"a,b\n", 4)
-    assert [artifact.path for artifact in files.artifacts(run)] == ["out/täble.csv"]
 
 
 @pytest.mark.parametrize("trick", ["link", "folder_link", "hard_link", "fifo", "folder", "gone"])
