@@ -23,9 +23,9 @@ from processes.models import Process
 from schedules import services
 from schedules.models import Schedule
 from schedules.preview import preview
+from schedules.querysets import last_runs, named
 from schedules.shapes import ClockShape, PreviewBody, PreviewShape, ScheduleBody, ScheduleQuery, ScheduleShape, ToggleBody
 from schedules.status import clock_status
-from schedules.summaries import last_runs
 from threads.models import Thread
 
 COMING = 10
@@ -50,11 +50,11 @@ class Schedules(Endpoint):
     @call("List schedules", query=ScheduleQuery, answer=ScheduleShape, many=True)
     def get(self, request: Request) -> Response:
         """Newest first."""
-        rows, wanted = Schedule.objects.visible_to(request.user), self.query
+        rows: QuerySet[Schedule] = Schedule.objects.visible_to(request.user)
+        wanted = self.query
         if "team" in wanted:
             rows = rows.filter(team=team_named(caller(request), wanted["team"]))
-        if wanted.get("q"):
-            rows = rows.filter(name__icontains=wanted["q"])
+        rows = named(rows, wanted.get("q", ""))
         rows = rows.filter(**{name: wanted[name] for name in ("thread", "process", "kind", "enabled") if name in wanted})
         return self.paged(_complete(rows), _shown)
 

@@ -128,22 +128,22 @@ def _second_of_day(wall: datetime) -> float:
     return wall.hour * 3600 + wall.minute * 60 + wall.second + wall.microsecond / 1_000_000
 
 
-def parse(text: object, field: str = "cron") -> Cron:
-    """The expression, or InvalidInput by `field` with one message for each part that is wrong."""
+def parse(text: object) -> Cron:
+    """The expression, or InvalidInput by `cron` with one message for each part that is wrong."""
     if not isinstance(text, str):
-        raise InvalidInput.of(field, "Write the cron expression as text, like 0 7 * * *.")
+        raise InvalidInput.of("cron", "Write the cron expression as text, like 0 7 * * *.")
     if len(text) > MAX_LENGTH:
-        raise InvalidInput.of(field, f"The expression has {len(text)} characters; {MAX_LENGTH} are the most.")
-    return _parse(text, field)
+        raise InvalidInput.of("cron", f"The expression has {len(text)} characters; {MAX_LENGTH} are the most.")
+    return _parse(text)
 
 
 @lru_cache(maxsize=4096)
-def _parse(text: str, field: str) -> Cron:
+def _parse(text: str) -> Cron:
     expression = " ".join(text.split())
-    parts = _five_parts(expression, field)
+    parts = _five_parts(expression)
     faults = [fault for rule, part in zip(RULES, parts, strict=True) if (fault := _fault_of(rule, part))]
     if faults:
-        raise InvalidInput(faults[0], fields={field: faults})
+        raise InvalidInput(faults[0], fields={"cron": faults})
     every_hour = Field.HOUR.parse(parts[1]) == _ALL_HOURS
     if every_hour:
         parts[1] = "*"
@@ -152,23 +152,23 @@ def _parse(text: str, field: str) -> Cron:
         rule = CronSim(fields, datetime(2000, 1, 1))  # noqa: DTZ001 - wall times
         next(rule)
     except (CronSimError, StopIteration):
-        raise InvalidInput.of(field, f"{_day_words(parts)} never comes; change the day or the month.") from None
+        raise InvalidInput.of("cron", f"{_day_words(parts)} never comes; change the day or the month.") from None
     slots = tuple(hour * 3600 + minute * 60 for hour in sorted(rule.hours) for minute in sorted(rule.minutes))
     return Cron(expression=expression, fields=fields, every_hour=every_hour, slots=slots, rule=rule)
 
 
-def _five_parts(expression: str, field: str) -> list[str]:
+def _five_parts(expression: str) -> list[str]:
     if not expression:
-        raise InvalidInput.of(field, "Give a cron expression: minute, hour, day of month, month, day of week, like 0 7 * * *.")
+        raise InvalidInput.of("cron", "Give a cron expression: minute, hour, day of month, month, day of week, like 0 7 * * *.")
     if expression.startswith("@"):
         if expression.lower() not in WORDS:
-            raise InvalidInput.of(field, f"{expression[:40]} is not known; use {', '.join(WORDS)} or five fields.")
+            raise InvalidInput.of("cron", f"{expression[:40]} is not known; use {', '.join(WORDS)} or five fields.")
         expression = WORDS[expression.lower()]
     parts = expression.upper().split(" ")
     if len(parts) != 5:
         hint = " Seconds are not a field here." if len(parts) == 6 else ""
         raise InvalidInput.of(
-            field, f"A cron expression has 5 fields: minute, hour, day of month, month, day of week. This one has {len(parts)}.{hint}"
+            "cron", f"A cron expression has 5 fields: minute, hour, day of month, month, day of week. This one has {len(parts)}.{hint}"
         )
     return parts
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django import forms
@@ -13,6 +14,7 @@ from accounts.roles import Role
 from core.errors import DomainError, InvalidInput
 from core.forms import put_faults
 from core.parameters import from_rows, to_rows
+from core.text import natural
 from processes.models import Process
 from schedules.models import Schedule, ScheduleKind
 from schedules.preview import preview
@@ -69,7 +71,8 @@ class ScheduleForm(forms.Form):
         super().__init__(data, initial=_initial_of(schedule) if schedule else {"target": target})
         if data is not None:
             self._ask_for_the_kind(data.get("kind", ""))
-        self.fields["target"].choices = self._targets()  # type: ignore[attr-defined]
+        # Read when they are shown or checked; the preview does neither.
+        self.fields["target"].choices = lambda: self.targets  # type: ignore[attr-defined]
         names = data.getlist("parameter-name") if data is not None else []
         values = data.getlist("parameter-value") if data is not None else []
         self.pairs = list(zip(names, values, strict=False)) if data is not None else to_rows(schedule.parameters if schedule else {})
@@ -80,7 +83,8 @@ class ScheduleForm(forms.Form):
         for name, of_kind in fields.items():
             self.fields[name].required = kind == of_kind
 
-    def _targets(self) -> list[Any]:
+    @cached_property
+    def targets(self) -> list[Any]:
         """Threads and processes of the schedule's team, or of all teams where one may write."""
         teams = [self.schedule.team] if self.schedule else teams_where(self.user, Role.EDITOR)
         many = len(teams) > 1
@@ -141,10 +145,10 @@ def timing_of(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _interval_seconds(given: Mapping[str, Any]) -> int:
-    number = given.get("interval", "")
-    if not (number.isascii() and number.isdigit() and len(number) < 10):
+    number = natural(given.get("interval", ""))
+    if number is None:
         raise InvalidInput.of("interval", "Use a whole number, like 15.")
-    return int(number) * UNITS.get(given.get("unit", ""), 1)
+    return number * UNITS.get(given.get("unit", ""), 1)
 
 
 def _run_at(given: Mapping[str, Any]) -> str:

@@ -92,7 +92,7 @@ class ScheduleQuery(PageQuery):
     process = Id(required=False)
     kind = serializers.ChoiceField(choices=ScheduleKind.choices, required=False)
     enabled = serializers.BooleanField(required=False)
-    q = Text(required=False, allow_blank=True, max_length=100, help_text="Part of the name.")
+    q = Text(required=False, allow_blank=True, max_length=100, help_text="Part of the name, or of the target's.")
 
 
 class ComingShape(serializers.Serializer[Any]):

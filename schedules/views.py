@@ -4,10 +4,9 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import abilities, fetch, person, require_somewhere, teams_where
 from accounts.roles import Role
@@ -16,10 +15,12 @@ from core.forms import attempt
 from core.htmx import is_partial, toast
 from core.paging import Cursor, page_of
 from core.related import newest_related
+from core.text import search_words
 from history.models import Run
 from schedules.forms import ScheduleForm, notes_of_once, shown_at_fields, timing_of
 from schedules.models import Firing, Schedule, ScheduleKind
 from schedules.preview import description_of, preview
+from schedules.querysets import last_runs, named
 from schedules.services import change_schedule, create_schedule, delete_schedule, run_now, set_enabled
 from schedules.status import clock_status
 from schedules.timing import Timing
@@ -31,17 +32,15 @@ TIMES_SHOWN = 5
 LIST, FORM, PAGE = "schedules/list.html", "schedules/form.html", "schedules/detail.html"
 
 
-@require_GET
+@require_safe
 def list_schedules(request: HttpRequest) -> HttpResponse:
     return render(request, f"{LIST}#results" if is_partial(request) else LIST, list_context(request))
 
 
 def list_context(request: HttpRequest) -> dict[str, Any]:
-    text = request.GET.get("q", "").replace("\0", "").strip()[:200]
+    text = search_words(request.GET.get("q", ""))
     kind = request.GET.get("kind", "")
-    schedules = Schedule.objects.visible_to(person(request)).select_related("team", "thread", "process")
-    if text:
-        schedules = schedules.filter(Q(name__icontains=text) | Q(thread__name__icontains=text) | Q(process__name__icontains=text))
+    schedules = named(Schedule.objects.visible_to(person(request)), text).select_related("team", "thread", "process")
     if kind in ScheduleKind.values:
         schedules = schedules.filter(kind=kind)
     page = Paginator(schedules.order_by("name", "pk"), PER_PAGE).get_page(request.GET.get("page"))
@@ -62,25 +61,18 @@ def _abilities(request: HttpRequest) -> dict[Role, set[int]]:
 
 
 def _rows(schedules: list[Schedule], able: dict[Role, set[int]]) -> list[dict[str, Any]]:
-    last_runs, firings = last_runs_of(schedules), newest_related(schedules, "firings")
+    runs, firings = last_runs(schedules), newest_related(schedules, "firings")
     return [
         {
             "schedule": schedule,
             "words": words_of(schedule),
-            "run": last_runs.get(schedule.pk),
+            "run": runs.get(schedule.pk),
             "firing": firings.get(schedule.pk),
             "may_run": schedule.team_id in able[Role.RUNNER],
             "may_edit": schedule.team_id in able[Role.EDITOR],
         }
         for schedule in schedules
     ]
-
-
-def last_runs_of(schedules: list[Schedule]) -> dict[int, Run]:
-    """The newest run of each schedule, by its id; runs name their schedule by a bare number."""
-    newest = Run.objects.filter(schedule_id=OuterRef("pk")).order_by("-pk").values("pk")[:1]
-    ids = Schedule.objects.filter(pk__in=[schedule.pk for schedule in schedules]).order_by().values(newest=Subquery(newest))
-    return {run.schedule_id: run for run in Run.objects.filter(pk__in=ids) if run.schedule_id is not None}
 
 
 def words_of(schedule: Schedule) -> str:
@@ -91,11 +83,11 @@ def words_of(schedule: Schedule) -> str:
         return next(iter(error.fields.values()))[0] if error.fields else error.message
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     user = person(request)
     require_somewhere(user, Role.EDITOR)
-    if request.method == "GET":
+    if request.method != "POST":
         return render(request, FORM, form_context(ScheduleForm(user=user, target=request.GET.get("target", ""))))
     form = ScheduleForm(request.POST, user=user)
     schedule = attempt(form, lambda: _created(form), shown_at_fields)
@@ -110,10 +102,10 @@ def _created(form: ScheduleForm) -> Schedule:
     return create_schedule(team=values["target"].team, user=form.user, **values)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     schedule = schedule_of(request, pk, Role.EDITOR)
-    if request.method == "GET":
+    if request.method != "POST":
         return render(request, FORM, form_context(ScheduleForm(user=person(request), schedule=schedule)))
     form = ScheduleForm(request.POST, user=person(request), schedule=schedule)
     if attempt(form, lambda: change_schedule(schedule=schedule, user=form.user, **form.values()), shown_at_fields) is None:
@@ -146,7 +138,7 @@ def schedule_of(request: HttpRequest, pk: int, role: Role = Role.VIEWER) -> Sche
     return fetch(Schedule.objects.select_related("team", "thread", "process"), person(request), role, pk=pk)
 
 
-@require_GET
+@require_safe
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One schedule with its due times: for each its run, or why there was none."""
     schedule = schedule_of(request, pk)
@@ -208,7 +200,7 @@ def _answered(request: HttpRequest, pk: int, words: str, tone: str) -> HttpRespo
     return toast(render(request, "schedules/row.html", {"row": row}), words, tone)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
     """GET says what would be lost; POST deletes."""
     schedule = schedule_of(request, pk, Role.EDITOR)

@@ -18,10 +18,10 @@ def zone_names() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def zone_of(name: object, field: str = "timezone") -> ZoneInfo:
-    """The zone of that name; InvalidInput by `field` for one that does not exist."""
+def zone_of(name: object) -> ZoneInfo:
+    """The zone of that name; InvalidInput by `timezone` for one that does not exist."""
     if not isinstance(name, str) or name not in zone_names():
-        raise InvalidInput.of(field, f"There is no time zone {str(name)[:64]!r}; use one like Europe/Berlin, or UTC.")
+        raise InvalidInput.of("timezone", f"There is no time zone {str(name)[:64]!r}; use one like Europe/Berlin, or UTC.")
     return ZoneInfo(name)
 
 

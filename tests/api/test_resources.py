@@ -8,6 +8,7 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from accounts.roles import Role
 from accounts.services import set_member
+from schedules.services import create_schedule
 from tests.api.conftest import Caller
 
 THREAD = {
@@ -251,6 +252,13 @@ def test_a_schedule_is_made_changed_toggled_and_run(editor: Caller, make_thread:
 def test_a_bad_schedule_is_refused_by_field(change: Any, field: str, editor: Caller, make_thread: Any) -> None:
     body = {"name": "Daily", "target_type": "thread", "target": make_thread().pk, "kind": "cron", "cron": "0 7 * * *"}
     assert field in editor.refused("POST", "schedules", body | change)["fields"]
+
+
+def test_schedules_are_found_by_their_name_and_by_their_targets(editor: Caller, make_thread: Any, people: Any) -> None:
+    for name, target in (("Each hour", "Reports"), ("Nightly", "Clean up")):
+        create_schedule(team=people.team, user=people.editor, name=name, target=make_thread(target), kind="manual")
+    for text, found in (("hour", ["Each hour"]), ("clean", ["Nightly"]), ("nothing", []), ("", ["Nightly", "Each hour"])):
+        assert [row["name"] for row in editor.ok("GET", f"schedules?q={text}")["results"]] == found
 
 
 def test_a_preview_shows_times_words_and_clock_changes(viewer: Caller) -> None:

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -150,6 +152,23 @@ def test_the_preview_tells_times_and_words_before_anything_is_saved(people: Peop
     assert "At 07:30 every day (Asia/Tokyo)" in text
     assert "<html" not in text
     assert not Schedule.objects.exists()
+
+
+def test_the_preview_reads_no_threads_and_no_processes(people: People, as_user: AsUser, make_process: Make) -> None:
+    make_process()
+    client = as_user(people.editor)
+    with CaptureQueriesContext(connection) as captured:
+        client.post(PREVIEW, form(), headers=PARTIAL)
+    assert not [query["sql"] for query in captured if "threads_thread" in query["sql"] or "processes_process" in query["sql"]]
+
+
+def test_the_targets_are_read_once_to_check_and_to_show_them(people: People, as_user: AsUser, make_process: Make) -> None:
+    make_process()
+    client = as_user(people.editor)
+    with CaptureQueriesContext(connection) as captured:
+        page = client.post(NEW, form(cron="61 * * * *")).content.decode()
+    assert "Nightly" in page
+    assert sum('FROM "processes_process"' in query["sql"] for query in captured) == 1
 
 
 def test_the_preview_names_the_faulty_part(people: People, as_user: AsUser) -> None:

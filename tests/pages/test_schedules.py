@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from history.models import Run
+from schedules.firing import fire_next
 from schedules.models import Firing, Outcome, Schedule
 from tests.conftest import People
 
@@ -188,3 +189,33 @@ def test_a_viewer_sees_schedules_but_no_means_to_change_them(people: People, as_
             assert f'action="{reverse("schedules:list")}{schedule.pk}{control}"' not in page
             assert control == "/run" or control not in page
     assert client.get(NEW).status_code == 403
+
+
+@pytest.mark.parametrize("view", ["list", "new", "detail", "edit", "delete"])
+def test_head_answers_where_get_does(people: People, as_user: AsUser, make_schedule: Make, view: str) -> None:
+    schedule = make_schedule()
+    answer = as_user(people.editor).head(reverse(f"schedules:{view}", args=[] if view in ("list", "new") else [schedule.pk]))
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_one_that_was_set_aside_says_so_once(people: People, as_user: AsUser, make_schedule: Make) -> None:
+    schedule = make_schedule()
+    Schedule.objects.filter(pk=schedule.pk).update(timezone="Mars/Olympus", next_run_at=timezone.now())
+    fire_next(1, set())
+    client = as_user(people.editor)
+    for page in (client.get(reverse("schedules:list")), client.get(reverse("schedules:detail", args=[schedule.pk]))):
+        text = page.content.decode()
+        assert text.lower().count("set aside") == 1
+        assert "It cannot be scheduled as it is: There is no time zone" in text
+
+
+def test_enabling_by_the_form_what_has_passed_is_refused_in_it(people: People, as_user: AsUser, make_schedule: Make) -> None:
+    schedule = make_schedule(kind="once", cron="", run_at=timezone.now() + timedelta(hours=1), enabled=False)
+    past = timezone.now().replace(microsecond=0) - timedelta(hours=1)
+    Schedule.objects.filter(pk=schedule.pk).update(run_at=past)
+    sent = {"name": "Nightly", "target": f"thread:{schedule.thread_id}", "kind": "once", "interval": "1", "unit": "hours", "priority": "0"}
+    sent |= {"run_at": f"{past:%Y-%m-%dT%H:%M:%S}", "timezone": "UTC", "enabled": "on"}
+    answer = as_user(people.editor).post(reverse("schedules:edit", args=[schedule.pk]), sent)
+    assert answer.status_code == 422
+    assert "has passed; give it a new one first" in answer.content.decode()
+    assert not Schedule.objects.get().enabled
