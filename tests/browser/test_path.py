@@ -130,7 +130,7 @@ def build_the_process(visitor: Visitor) -> None:
     for text, name in (("count", "Count cities #1"), ("read-ci", "read cities"), ("count", "Count cities #1")):
         page.get_by_label("Search threads to add").fill(text)
         expect(page.locator("#library .library-item")).to_have_count(1)
-        visitor.press(f"Add {name}")
+        page.get_by_role("button", name=f"Add {name}").click()
         expect(page.locator("#announcer")).to_contain_text(f"{name} is added as step")
     assert steps_of(page) == ["1 Count cities #1", "2 read cities", "3 Count cities #1"]
     order_by_keyboard(visitor)
