@@ -41,8 +41,10 @@ class Editor extends HTMLElement {
     this.area.addEventListener("input", () => this.changed());
     this.area.addEventListener("scroll", () => this.follow(), { passive: true });
     this.area.addEventListener("keydown", (event) => this.key(event));
+    new ResizeObserver(() => this.fit()).observe(this.area);
     this.draw();
     if (this.dataset.faultLine) this.mark(Number(this.dataset.faultLine));
+    // Who may only read has no draft to keep.
     if (this.dataset.draft && this.form) this.keeper = new Keeper(this);
   }
 
@@ -65,6 +67,14 @@ class Editor extends HTMLElement {
     const colourful = text.length <= PAINT_LIMIT;
     this.classList.toggle("is-plain", !colourful);
     if (colourful) paint(this.paper, text);
+    this.fit();
+  }
+
+  // Numbers and colours end where the text does: behind a scroll bar they would show, and not scroll as far as the text.
+  fit() {
+    const { area } = this;
+    this.style.setProperty("--bar-x", `${area.offsetWidth - area.clientWidth}px`);
+    this.style.setProperty("--bar-y", `${area.offsetHeight - area.clientHeight}px`);
     this.follow();
   }
 

@@ -69,6 +69,24 @@ def chosen(page: Any, selector: str) -> list[str]:
 
 # The editor
 
+LAYERS = "['.editor-paint', '#source'].map(name => document.querySelector(name))"
+
+
+@pytest.mark.parametrize("height", [713, 768, 811])
+def test_the_editor_shows_whole_lines_and_no_bar_hides_any(place: Installation, page: Any, height: int) -> None:
+    page.set_viewport_size({"width": 1280, "height": height})
+    page.goto(f"/threads/{new_thread(place, f'Long {height}', SCRIPT * 120)}")
+    for bar in (0, 15):
+        # A border takes room as a scroll bar does; a browser without a screen shows none.
+        page.eval_on_selector("#source", f"area => {{ area.style.borderBottom = '{bar}px solid'; }}")
+        expect(page.locator(".editor-paint")).to_have_css("margin-bottom", f"{bar}px")
+        heights = page.evaluate(f"{LAYERS}.map(layer => layer.clientHeight)")
+        assert (heights[0], heights[0] % 20) == (heights[1], 10)
+        page.eval_on_selector("#source", "area => { area.scrollTop = area.scrollHeight; }")
+        end = page.evaluate(f"{LAYERS}[1].scrollTop")
+        assert end > 0
+        expect(page.locator(".editor-paint")).to_have_js_property("scrollTop", end)
+
 
 def test_a_new_thread_is_written_kept_and_saved_by_keyboard(page: Any) -> None:
     page.goto("/threads/")
@@ -197,13 +215,22 @@ def drag(page: Any, moved: int, to: int) -> None:
     page.mouse.up()
 
 
+def test_the_button_that_adds_a_thread_is_called_what_it_shows(place: Installation, page: Any) -> None:
+    """Who speaks to the machine says what can be read on the button."""
+    new_thread(place, "Spoken")
+    page.goto("/processes/new")
+    page.fill(".library-search input", "spoken")
+    expect(page.locator(".library-item")).to_have_count(1)
+    expect(page.locator(".library-item")).to_have_accessible_name("Add Spoken spoken")
+
+
 def test_a_process_is_built_by_click_drag_and_keyboard(place: Installation, page: Any) -> None:
     for name in ("Alpha", "Beta", "Gamma"):
         new_thread(place, name)
     page.goto("/processes/new")
     page.fill("#id_name", "Built by hand")
     for count, name in enumerate(("Alpha", "Beta", "Gamma", "Alpha"), start=1):
-        page.click(f"[data-add='{name}']")
+        page.get_by_role("button", name=f"Add {name}").click()
         expect(page.locator("#steps .step[data-position]")).to_have_count(count)
     assert (names(page), numbers(page)) == (["Alpha", "Beta", "Gamma", "Alpha"], ["1", "2", "3", "4"])
 
