@@ -17,7 +17,6 @@ def page(request: HttpRequest, run: int) -> HttpResponse:
         <link rel="stylesheet" href="{static("css/log.css")}"><link rel="stylesheet" href="/static/css/run.css">
         <script type="module" src="{static("js/live.js")}"></script><script type="module" src="{static("js/log.js")}"></script></head>
         <body data-live-topics="run:{run},log:{run}" data-live-cursor="{cursor}">
-        <p>Status <b id="status" data-live="run:{run}:status">?</b> <progress data-live="run:{run}:progress" max="1"></progress></p>
         <section class="run-log"><ps-log run="{run}" offset="0" download="/log"></ps-log></section></body></html>"""
     )
 

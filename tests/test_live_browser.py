@@ -47,6 +47,7 @@ def page(site: Installation, run: int) -> Iterator[Any]:
 def show(site: Installation, page: Any, run: int) -> None:
     page.goto(f"http://127.0.0.1:{site.port}/page/{run}")
     until(page, "document.body.dataset.liveState === 'open'")
+    page.evaluate("document.body.addEventListener('ps:run', (event) => { document.body.dataset.told = event.detail.status; })")
 
 
 def until(page: Any, condition: str, seconds: float = 10) -> None:
@@ -70,7 +71,7 @@ def test_the_log_grows_and_the_status_changes_without_a_reload(site: Installatio
     until_log_has(page, "first line")
     add(log, b"last line\n")
     site.tell("end_run", run_id=run)
-    until(page, "document.getElementById('status').textContent === 'success'")
+    until(page, "document.body.dataset.told === 'success'")
     assert page.inner_text(".log-view") == "first line\nlast line"
 
 
@@ -156,7 +157,7 @@ def test_the_page_catches_up_after_the_server_was_away(site: Installation, page:
     add(log, b"meanwhile\n")
     site.tell("end_run", run_id=run)
     site.start_web(port=port)
-    until(page, "document.getElementById('status').textContent === 'success'", 20)
+    until(page, "document.body.dataset.told === 'success'", 20)
     assert page.inner_text(".log-view") == "before\nmeanwhile"
 
 

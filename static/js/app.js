@@ -186,7 +186,7 @@ function ask({ confirm: title, confirmText = "", confirmLabel = "Continue", conf
 // A plain form is sent once, however often the button is pressed.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (event.defaultPrevented || form.method !== "post" || form.target || form.hasAttribute("data-many")) return;
+  if (event.defaultPrevented || form.method !== "post" || form.target) return;
   if (form.dataset.sent) return event.preventDefault();
   form.dataset.sent = "yes";
   setTimeout(() => delete form.dataset.sent, 4000);

@@ -1,6 +1,5 @@
 // The page's one event stream. <body data-live-topics="run,schedule" data-live-cursor="123"> says what it listens to and
-// from where. Each message becomes a DOM event on the body (`ps:run`, `ps:progress`, `ps:log` …, detail = its data), and
-// elements like <span data-live="run:12:reason"> show the named field of their subject's newest state.
+// from where. Each message becomes a DOM event on the body: `ps:run`, `ps:progress`, `ps:log` …, detail = its data.
 
 const EVENTS = ["run", "schedule", "thread", "process", "progress", "log", "logskip", "resync", "evicted"];
 const HIDDEN_FOR = 3000; // A tab in the background gives its connection to one that is looked at: a host has six.
@@ -72,33 +71,11 @@ function received(event) {
     close("evicted");
     return;
   }
-  const detail = JSON.parse(event.data);
-  show(event.type, detail);
-  tell(`ps:${event.type}`, detail);
+  tell(`ps:${event.type}`, JSON.parse(event.data));
 }
 
 function tell(name, detail) {
   body.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
-}
-
-function show(topic, detail) {
-  if (detail.id === undefined) return;
-  const prefix = `${topic}:${detail.id}:`;
-  for (const element of document.querySelectorAll(`[data-live^="${CSS.escape(prefix)}"]`)) {
-    const field = element.dataset.live.slice(prefix.length);
-    if (field in detail) put(element, detail[field]);
-  }
-}
-
-function put(element, value) {
-  if (element instanceof HTMLProgressElement) {
-    if (value === null) element.removeAttribute("value");
-    else element.value = value;
-  } else if (element.dataset.liveAttribute) {
-    element.setAttribute(element.dataset.liveAttribute, value ?? "");
-  } else {
-    element.textContent = value ?? "–";
-  }
 }
 
 document.addEventListener("visibilitychange", () => {

@@ -58,7 +58,7 @@ function showSafeNames() {
     const script = document.querySelector(line.dataset.safeNameElse || null)?.files?.[0]?.name.replace(/\.py$/i, "").replaceAll("_", " ");
     const name = input?.value || script || "";
     line.hidden = !name.trim();
-    line.querySelector("code").textContent = safe(name) || line.dataset.fallback || "thread";
+    line.querySelector("code").textContent = safe(name) || "thread";
   }
 }
 document.addEventListener("input", showSafeNames);
