@@ -120,19 +120,29 @@ def _end_of(step: StepRun) -> Ended | None:
     record = records.read(str(_folder(step) / records.EXIT))
     if record is None or not is_ours(step.run):
         return None
-    spec = records.read(str(_folder(step) / records.SPEC)) or {}
     last_line = exception_line(_log_tail(step.run)) if record.get("exit_code") else ""
     end = outcome_of(record, timeout_seconds=step.timeout_seconds, stopped_by=step.run.stop_requested_by, last_line=last_line)
-    return Ended(step, end, _left_behind(step.run, spec.get("inputs", {})))
+    return Ended(step, end, _left_behind(step))
 
 
-def _left_behind(run: Run, inputs: dict[str, Any]) -> list[FoundFile]:
+def _left_behind(step: StepRun) -> list[FoundFile]:
     """The files of the run's directory. What a script did to it never holds up the record of its end."""
     try:
-        return found_files(run, inputs) if run.output_dir else []
+        return found_files(step.run, _inputs(step)) if step.run.output_dir else []
     except (OSError, ValueError) as error:
-        logger.warning("The files of run %s could not be collected: %s", run.pk, error)
+        logger.warning("The files of run %s could not be collected: %s", step.run_id, error)
         return []
+
+
+def _inputs(step: StepRun) -> dict[str, Any]:
+    """What was laid beside the scripts of this step and of those before it: as long as it is unchanged nobody wrote it."""
+    laid: dict[str, Any] = {}
+    for position in range(1, step.position + 1):
+        folder = layout.step_folder(step.run_id, position, step.attempt)
+        given = (records.read(str(folder / records.SPEC)) or {}).get("inputs", {})
+        # A later step finds the earlier one's file there and lays nothing.
+        laid |= {name: status for name, status in given.items() if status is not None or name not in laid}
+    return laid
 
 
 def _show_log(run: Run) -> None:

@@ -46,7 +46,7 @@ def decide(run: Run, steps: Sequence[StepRun]) -> Decision:
     if waiting:
         stage = min(step.stage for step in waiting)
         return Begin(tuple(step for step in waiting if step.stage == stage))
-    reason = f"It went on after {' and '.join(step.name for step in unhappy)} had failed." if unhappy else _notes(steps)
+    reason = f"It continued after {' and '.join(step.name for step in unhappy)} failed." if unhappy else _notes(steps)
     return Finish(Status.SUCCESS, reason, 0)
 
 

@@ -14,11 +14,11 @@ def outcome_of(record: dict[str, Any], *, timeout_seconds: int, stopped_by: str,
     notes = []
     if record.get("left_behind"):
         count = record["left_behind"]
-        notes.append(f"{count} process{'es' if count > 1 else ''} it left running {'were' if count > 1 else 'was'} ended.")
+        notes.append(f"{count} process{'es' if count > 1 else ''} it left running {'were' if count > 1 else 'was'} stopped.")
     if record.get("log_fault"):
         notes.append(f"Parts of its log could not be kept ({record['log_fault']}).")
     if record.get("log_is_cut"):
-        notes.append("Its log is cut at the size limit.")
+        notes.append("Its log was cut off at the size limit.")
     exit_code = record.get("exit_code")
     if exit_code is None and record.get("signal"):
         exit_code = -record["signal"]
@@ -41,21 +41,21 @@ def _judge(record: dict[str, Any], timeout_seconds: int, stopped_by: str, last_l
     detail = plain(record.get("detail", "")).rstrip(".")
     match record.get("cause", "damaged"):
         case "timeout":
-            return Status.TIMEOUT, f"It ran longer than its limit of {_span(timeout_seconds)} and was ended."
+            return Status.TIMEOUT, f"It ran longer than its limit of {_span(timeout_seconds)} and was stopped."
         case "stopped":
             return Status.STOPPED, f"{detail}." if detail else (f"Stopped by {stopped_by}." if stopped_by else "It was stopped.")
         case "memory":
-            return Status.FAILED, f"It used {_size(int(detail))} of memory, more than its limit, and was ended."
+            return Status.FAILED, f"It used {_size(int(detail))} of memory, more than its limit, and was stopped."
         case "disk":
-            return Status.FAILED, f"Its directory grew to {_size(int(detail))}, more than its limit, and it was ended."
+            return Status.FAILED, f"Its directory grew to {_size(int(detail))}, more than its limit, and it was stopped."
         case "start":
             return Status.FAILED, f"It could not be started: {detail}."
         case "supervisor":
-            return Status.LOST, f"Its supervisor died ({detail}), so the script was ended: how far it came is not known."
+            return Status.LOST, f"Its supervisor died ({detail}), so the script was stopped: how far it got is not known."
         case "lost":
             return Status.LOST, f"{detail}."
         case "damaged":
-            return Status.LOST, "The record of its end is damaged: how far it came is not known."
+            return Status.LOST, "The record of its end is damaged: how far it got is not known."
         case _:
             return _judge_exit(record, last_line)
 

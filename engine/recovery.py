@@ -94,9 +94,9 @@ def _look_at(step: StepRun) -> bool:
     if not (folder / records.EXIT).exists():
         killed = end_leftovers(step.run)
         same_boot = state["boot_id"] == kernel.boot_id()
-        detail = "Its supervisor died, so the script was ended" if same_boot else "The host was restarted while it ran"
+        detail = "Its supervisor died, so the script was stopped" if same_boot else "The host was restarted while it ran"
         more = f"; {killed} of its processes were still there" if killed else ""
-        write_end(step, cause="lost", detail=f"{detail}{more}. How far it came is not known.")
+        write_end(step, cause="lost", detail=f"{detail}{more}. How far it got is not known.")
     return True
 
 

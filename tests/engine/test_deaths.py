@@ -44,7 +44,7 @@ def test_a_killed_supervisor_ends_the_script_and_the_run_is_lost(engine: Engine,
     os.kill(supervisor_pid(run), signal.SIGKILL)
     engine.finish(run)
     assert run.status == Status.LOST
-    assert run.reason == "Its supervisor died (signal 9), so the script was ended: how far it came is not known."
+    assert run.reason == "Its supervisor died (signal 9), so the script was stopped: how far it got is not known."
     assert gone(run)
 
 
@@ -76,7 +76,7 @@ def test_keeper_and_supervisor_killed_together_leave_nothing(engine: Engine, mak
     engine.look()
     engine.finish(run)
     assert run.status == Status.LOST
-    assert "Its supervisor died, so the script was ended" in run.reason
+    assert "Its supervisor died, so the script was stopped" in run.reason
     assert gone(run)
 
 
@@ -184,7 +184,7 @@ def test_a_damaged_exit_record_makes_the_run_lost(engine: Engine, make_thread: M
     (layout.step_folder(run.pk, 1, 1) / records.EXIT).write_text(content)
     engine.look()
     run.refresh_from_db()
-    assert (run.status, run.reason) == (Status.LOST, "The record of its end is damaged: how far it came is not known.")
+    assert (run.status, run.reason) == (Status.LOST, "The record of its end is damaged: how far it got is not known.")
 
 
 def test_a_stray_name_in_the_ended_folder_stops_nothing(engine: Engine, make_thread: Make, make_run: Make) -> None:

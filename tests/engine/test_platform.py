@@ -73,6 +73,14 @@ def test_a_stop_ends_a_script_within_the_whole_platform(running: Platform) -> No
     assert (ended["status"], ended["reason"]) == ("stopped", "Stopped by admin.")
 
 
+def test_a_second_platform_on_the_same_data_is_refused(running: Platform) -> None:
+    first = running.processes["up"]
+    second = running.start("up", "--port", "0")
+    assert second.wait(30) != 0
+    running.processes["up"] = first
+    assert "PyScheduler already runs on" in running.output()
+
+
 def test_a_port_in_use_is_said_in_one_line(running: Platform) -> None:
     second = running.start("web")
     assert second.wait(20) != 0

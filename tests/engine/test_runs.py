@@ -106,14 +106,14 @@ def test_a_process_goes_on_where_it_is_told_to(engine: Engine, people: Any, make
     steps = [StepPlan(make_thread("Bad", "raise SystemExit(3)"), 1, on_failure=OnFailure.CONTINUE), StepPlan(make_thread("After"), 2)]
     run = engine.finish(make_run(create_process(team=people.team, user=people.editor, name="Brave", steps=steps)))
     assert run.status == Status.SUCCESS
-    assert run.reason == "It went on after Bad had failed."
+    assert run.reason == "It continued after Bad failed."
     assert [step.status for step in run.steps.all()] == [Status.FAILED, Status.SUCCESS]
 
 
 def test_a_script_over_its_time_is_ended(engine: Engine, make_thread: Make, make_run: Make) -> None:
     run = engine.finish(make_run(make_thread("Slow", "import time; print('a', flush=True); time.sleep(60)", timeout_seconds=1)))
     assert run.status == Status.TIMEOUT
-    assert run.reason == "It ran longer than its limit of 1 second and was ended."
+    assert run.reason == "It ran longer than its limit of 1 second and was stopped."
     assert processes_of(run) == []
 
 
@@ -156,7 +156,7 @@ def test_what_a_script_leaves_running_ends_with_it(engine: Engine, make_thread: 
     )
     run = engine.finish(make_run(make_thread("Parent", source)))
     assert run.status == Status.SUCCESS
-    assert run.reason == "1 process it left running was ended."
+    assert run.reason == "1 process it left running was stopped."
     assert processes_of(run) == []
 
 
@@ -192,7 +192,7 @@ def test_a_million_lines_are_cut_with_a_notice_and_the_script_goes_on(
     source = "import sys\nfor n in range(1_000_000): sys.stdout.write(f'line {n}\\n')\nopen('end', 'w').write('reached')\n"
     run = engine.finish(make_run(make_thread("Chatty", source)), seconds=60)
     assert run.status == Status.SUCCESS
-    assert run.reason == "Its log is cut at the size limit."
+    assert run.reason == "Its log was cut off at the size limit."
     log = log_of(run)
     assert log.endswith(b"[The log was cut here: it reached its limit of 1048576 bytes. The script goes on.]\n")
     assert len(log) < 1024 * 1024 + 200
@@ -333,3 +333,13 @@ def test_a_script_that_writes_its_own_run_log_keeps_it_and_ours_is_whole(engine:
     assert (directory_of(run) / "run.log").read_text() == "mine"
     assert (directory_of(run) / "pyscheduler.log").read_bytes() == b"first\nsecond\n"
     assert [file.path for file in run.artifacts.all()] == ["run.log"]
+
+
+def test_inputs_of_any_step_are_no_output(engine: Engine, make_thread: Make, make_process: Make, make_run: Make) -> None:
+    first = make_thread("First", source=None, script=Upload("first.py", b"print(1)\n"), input_file=Upload("pages.csv", b"a\n1\n"))
+    second = make_thread("Second", "open('pages.csv', 'a').write('2\\n')\n")
+    third = make_thread("Third", "pass")
+    quiet = engine.finish(make_run(make_process(threads=[first, third])))
+    assert list(quiet.artifacts.all()) == []
+    writing = engine.finish(make_run(make_process("Writing", threads=[first, second, third])))
+    assert [file.path for file in writing.artifacts.all()] == ["pages.csv"]

@@ -1,8 +1,10 @@
 """`manage.py up`: the platform in one command."""
 
+import fcntl
 import gc
 import os
 import signal
+import time
 from typing import Any
 
 from django.conf import settings
@@ -10,12 +12,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django_q.conf import Conf
 
+from core import layout
 from core.addresses import is_any, url_of
 from core.kernel import hide_memory, limit_arenas
 from engine.cluster import is_stuck, run_cluster
-from engine.keeper import KeeperUnavailable, renew_keeper
+from engine.keeper import KeeperUnavailable, quit_keeper, renew_keeper
 from engine.parts import Part, Parts, succeeds_in_child
 from engine.shutdown import stop_scripts
+from history.ledger import alive_ids
 from operations.bootstrap import prepare
 from operations.demo import ensure_demo
 from pyscheduler.web.server import CannotListen, bind, serve
@@ -24,6 +28,7 @@ from schedules.clock import run_clock
 
 # Together under the ten seconds that an end may take.
 PARTS_SECONDS, SCRIPTS_SECONDS = 3.5, 6.0
+LOCK_SECONDS = 3.0
 
 
 class Command(BaseCommand):
@@ -45,6 +50,7 @@ class Command(BaseCommand):
         host, port = options["host"], options["port"]
         self._configure(host, port, options["workers"])
         hide_memory()
+        self._be_alone()
         # Bound here and inherited: a port in use is told before anything starts, and while the web server is restarted
         # browsers wait in the socket's queue instead of being refused.
         try:
@@ -70,9 +76,25 @@ class Command(BaseCommand):
                 Part("cluster", run_cluster, is_stuck),
             ]
         )
-        self.stdout.write(f"PyScheduler is running at {settings.PUBLIC_URL}/ (Ctrl-C ends it)")
+        self.stdout.write(f"PyScheduler is running at {settings.PUBLIC_URL}/ (Ctrl-C to stop)")
         self.stdout.flush()
         self._end(parts, parts.run(), options["scripts"])
+
+    def _be_alone(self) -> None:
+        """One platform per data path: a second is more likely a mistyped port than a wish."""
+        layout.data_path().mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Held by this process and its parts until the last of them ends.
+        self.lock = os.open(layout.data_path("up.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # The parts of one that was killed are just ending.
+        until = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                return fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    place = layout.data_path()
+                    raise CommandError(f"PyScheduler already runs on {place}; stop it first, or set PYSCHED_DATA_PATH.") from None
+                time.sleep(0.05)
 
     def _configure(self, host: str, port: int, workers: int) -> None:
         if not 1 <= workers <= 64:
@@ -93,11 +115,13 @@ class Command(BaseCommand):
             self.stdout.flush()
 
     def _end(self, parts: Parts, why: signal.Signals, scripts: str) -> None:
-        self.stdout.write("Ending …")
+        self.stdout.write("Stopping …")
         parts.stop(PARTS_SECONDS)
         if scripts == "stop" or (scripts == "auto" and why is signal.SIGINT):
             left = stop_scripts(SCRIPTS_SECONDS)
             if left:
-                self.stdout.write(f"{left} runs did not end in time; the next start records what became of them.")
+                self.stdout.write(f"{left} runs did not stop in time; the next start records what became of them.")
+        elif alive := alive_ids(settings.HOST_KEY):
+            self.stdout.write(f"{len(alive)} runs keep running; the next start takes them over.")
         else:
-            self.stdout.write("Running scripts run on; the next start adopts them.")
+            quit_keeper()

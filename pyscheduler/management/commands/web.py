@@ -28,7 +28,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         address = url_of(*listener.getsockname()[:2])
         try:
-            serve(listener, lambda: self.stdout.write(f"Web server: {address}/"))
+            serve(listener, lambda: print(f"Web server: {address}/", file=self.stdout, flush=True))
         except DatabaseError as error:
             fault = str(error).strip().splitlines()[0]
             raise CommandError(f"The database cannot be read ({fault}); is it there, and has `manage.py migrate` been run?") from None
