@@ -11,6 +11,7 @@ from accounts.access import require
 from accounts.models import Team, User
 from accounts.roles import Role
 from accounts.services import record
+from core.checks import check_known
 from core.errors import Conflict, InvalidInput, NotFound
 from events.services import publish_all
 from history.models import Run
@@ -189,10 +190,7 @@ def _locked(schedule: Schedule) -> Schedule:
 
 def _checked_changes(row: Schedule, changes: dict[str, Any], now: datetime) -> dict[str, Any]:
     """Model fields from the given ones."""
-    known = {"name", "target", "enabled", "priority", "parameters", *TIMING_FIELDS}
-    unknown = changes.keys() - known
-    if unknown:
-        raise InvalidInput("Some fields are not known here.", fields={name: ["There is no such field."] for name in sorted(unknown)})
+    check_known(changes, ("name", "target", "enabled", "priority", "parameters", *TIMING_FIELDS))
     readers: dict[str, Any] = {
         "name": lambda: checks.checked_name(changes["name"]),
         "target": lambda: checks.checked_target(changes["target"], row.team),

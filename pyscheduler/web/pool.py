@@ -25,8 +25,7 @@ class Pool:
     so that a few slow downloads never hold up the pages.
     """
 
-    def __init__(self, threads: int = THREADS, most_waiting: int = MOST_WAITING, most_lent: int = MOST_LENT) -> None:
-        self._size, self._most_waiting, self._most_lent = threads, most_waiting, most_lent
+    def __init__(self) -> None:
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._own = threading.local()
@@ -36,18 +35,18 @@ class Pool:
     async def run[Result](self, job: Callable[[], Result]) -> Result:
         """The job's result; Busy when too many wait."""
         with self._lock:
-            if self._jobs.qsize() >= self._most_waiting or self._closed:
+            if self._jobs.qsize() >= MOST_WAITING or self._closed:
                 raise Busy
             future: Future[Result] = Future()
             self._jobs.put((future, job))
-            if self._jobs.qsize() > self._idle and self._serving < self._size:
+            if self._jobs.qsize() > self._idle and self._serving < THREADS:
                 self._start_thread()
         return await asyncio.wrap_future(future)
 
     def lend(self) -> None:
         """Called by a running job; Busy when too many threads are lent already."""
         with self._lock:
-            if self._lent >= self._most_lent:
+            if self._lent >= MOST_LENT:
                 raise Busy
             self._lent += 1
             self._serving -= 1
