@@ -5,14 +5,13 @@ import re
 import zipfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.gate import WAIT, directory_of, let_on
+from tests.browser.hands import downloaded, file, number_in, steps_of
 from tests.browser.visitor import PHONE, Visitor
 from tests.platform import Platform
 
@@ -39,35 +38,6 @@ with open("deep/raw.bin", "wb") as file:
 CITIES = "name,mm\nOslo,12\nCairo,0\nLisbon,3\nTórshavn,18\n"
 WRITER = 'print("cities:", len(open("cities.txt").read().split()))\n'
 LOG = "--- Step 1: read cities, version 1 ---\ncity Oslo\ncity Cairo\ncity Lisbon\ncity Tórshavn\n"
-
-
-def drop(page: Page, selector: str, files: dict[str, str]) -> None:
-    """Drop files as a desktop does: by events that carry them."""
-    carrier = page.evaluate_handle(
-        "files => { const carrier = new DataTransfer();"
-        " for (const [name, text] of Object.entries(files)) carrier.items.add(new File([text], name)); return carrier; }",
-        files,
-    )
-    for kind in ("dragenter", "dragover", "drop"):
-        page.dispatch_event(selector, kind, {"dataTransfer": carrier})
-
-
-def file(name: str, content: str | bytes) -> dict[str, Any]:
-    data = content.encode() if isinstance(content, str) else content
-    return {"name": name, "mimeType": "application/octet-stream", "buffer": data}
-
-
-def steps_of(page: Page) -> list[str]:
-    """Names and places of the builder's steps, as `1a Oslo`."""
-    found: list[str] = page.eval_on_selector_all(
-        "#steps > [data-step]",
-        "all => all.map((step) => `${step.querySelector('.step-number').dataset.number} ${step.getAttribute('aria-label')}`)",
-    )
-    return found
-
-
-def number_in(page: Page) -> int:
-    return int(page.url.rstrip("/").rsplit("/", 1)[1])
 
 
 def test_a_script_becomes_a_scheduled_watched_recorded_run(visit: Visit, site: Platform) -> None:
@@ -175,7 +145,7 @@ def schedule_it_in_a_few_seconds(visitor: Visitor) -> None:
     visitor.ready()
     expect(page.get_by_label("What to run")).to_have_value(re.compile("^process:"))
     page.get_by_text("At one moment").click()
-    when = (datetime.now(ZoneInfo("Europe/Berlin")) + timedelta(seconds=9)).replace(tzinfo=None, microsecond=0)
+    when = (datetime.now(ZoneInfo("Europe/Berlin")) + timedelta(seconds=20)).replace(tzinfo=None, microsecond=0)
     page.get_by_label("Day and time").fill(when.isoformat())
     expect(page.locator(".preview-words")).to_have_text(re.compile(rf"Once, on .*{when:%H:%M}.*Europe/Berlin"))
     expect(page.locator(".preview-times time")).to_have_text(re.compile(r"in \d+ s"))
@@ -189,7 +159,7 @@ def watch_it(visitor: Visitor, site: Platform) -> int:
     """From the list of schedules, where the run appears by itself, to its end; nothing is reloaded, nothing asked for in vain."""
     page = visitor.page
     link = page.locator(".schedule-row", has_text="Cities, counted").locator(".schedule-last a")
-    expect(link).to_contain_text("Running")
+    expect(link).to_contain_text("Running", timeout=60_000)
     link.click()
     page.wait_for_url(re.compile(r"/history/\d+$"))
     visitor.ready()
@@ -242,12 +212,6 @@ def take_what_it_left(visitor: Visitor, site: Platform, run: int) -> None:
     assert [content for name, content in inside.items() if name.endswith(".log")] == [log]
 
 
-def downloaded(page: Page, link: Locator) -> bytes:
-    with page.expect_download() as download:
-        link.click()
-    return Path(download.value.path()).read_bytes()
-
-
 def log_out(visitor: Visitor) -> None:
     page = visitor.page
     page.locator(".sidebar-foot summary").click()
@@ -255,85 +219,6 @@ def log_out(visitor: Visitor) -> None:
     page.wait_for_url(re.compile(r"/login$"))
     page.goto("/history/")
     assert page.url.endswith("/login?next=/history/")
-
-
-def test_dropped_files_become_a_thread(visit: Visit) -> None:
-    visitor = visit()
-    page = visitor.page
-    visitor.go("/threads/")
-    drop(page, "main", {"helper.py": "x = 1\n", "pages.csv": "a,b\n1,2\n", "notes.txt": "n"})
-    dialog = page.locator("#upload-thread")
-    expect(dialog).to_be_visible()
-    drop(page, "#upload-thread ps-upload", {"more.json": "{}"})
-    expect(page.locator("#announcer")).to_have_text("more.json is added.")
-    dialog.get_by_label("Name").fill("Dropped")
-    visitor.press("Upload", dialog)
-    page.wait_for_url(re.compile(r"/threads/\d+$"))
-    listed = page.locator("#thread-files li a")
-    expect(listed).to_have_text(["helper.py", "more.json", "notes.txt", "pages.csv"])
-    assert downloaded(page, listed.nth(3)) == b"a,b\n1,2\n"
-
-
-BAD_UPLOADS = [
-    (file("a.txt", "print(1)\n"), None, "'a.txt' is not taken here"),
-    (file("a.py", ""), None, "The script is empty."),
-    (file("a.py", "print(1\n"), None, "does not compile"),
-    (file("a.py", b"x = '\xe9'\n"), None, "Line 1 is not UTF-8"),
-    (file("a.py", b"MZ\0\0"), None, "This is a binary file"),
-    (file("a.py", "#" * 1_050_000), None, "bytes; 1,048,576 are the most"),
-    (file("a.py", "print(1)\n"), file("a.csv", "a,b\n1\n"), "Line 2 of the CSV has 1 columns"),
-    (file("a.py", "print(1)\n"), file("a.csv", b"\x89PNG\0"), "This is a binary file, not a CSV."),
-]
-
-
-def test_a_bad_upload_says_why_and_loses_nothing(visit: Visit, site: Platform) -> None:
-    visitor = visit()
-    visitor.forgive("status of 4(22|13|15|00)")
-    page = visitor.page
-    visitor.go("/threads/")
-    visitor.press("Upload")
-    dialog = page.locator("#upload-thread")
-    dialog.get_by_label("Name").fill("Kept name")
-    for script, table, words in BAD_UPLOADS:
-        dialog.get_by_label("Script (.py)").set_input_files(script)
-        dialog.get_by_label("Input CSV").set_input_files(table or [])
-        visitor.press("Upload", dialog)
-        expect(dialog.locator(".errors, .alert")).to_contain_text([words])
-        expect(dialog.get_by_label("Name")).to_have_value("Kept name")
-        assert dialog.get_by_label("Script (.py)").evaluate("input => input.files[0].name") == script["name"]
-    visitor.check()
-    dialog.get_by_label("Input CSV").set_input_files(file("a.csv", "a,b\n1,2\n"))
-    visitor.press("Upload", dialog)
-    page.wait_for_url(re.compile(r"/threads/\d+$"))
-    assert [thread["name"] for thread in site.get("threads?limit=200")["results"]].count("Kept name") == 1
-
-
-@pytest.mark.parametrize("name", ["", "x" * 300, "!!!"])
-def test_a_bad_name_is_refused_beside_its_field(visit: Visit, name: str) -> None:
-    visitor = visit()
-    visitor.forgive("status of 422")
-    visitor.go("/threads/")
-    visitor.press("New thread")
-    dialog = visitor.page.locator("#new-thread")
-    dialog.get_by_label("Name").fill(name)
-    visitor.press("Create and edit", dialog)
-    expect(dialog.locator(".errors")).to_be_visible()
-    expect(dialog.get_by_label("Name")).to_have_value(name)
-    expect(dialog.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
-
-
-@pytest.mark.parametrize(("name", "safe"), [("天気の報告", "thread"), ("../../etc", "etc")])
-def test_any_name_becomes_a_safe_one(visit: Visit, name: str, safe: str) -> None:
-    visitor = visit()
-    visitor.go("/threads/")
-    visitor.press("New thread")
-    dialog = visitor.page.locator("#new-thread")
-    dialog.get_by_label("Name").fill(name)
-    expect(dialog.locator(".safe-name code")).to_have_text(safe)
-    visitor.press("Create and edit", dialog)
-    visitor.page.wait_for_url(re.compile(r"/threads/\d+$"))
-    expect(visitor.page.get_by_role("heading", level=1)).to_have_text(name)
-    expect(visitor.page.locator(".page-sub .mono")).to_have_text(re.compile(rf"{safe}(-\d)?"))
 
 
 def test_a_running_run_is_stopped_with_the_dialog_and_says_who(visit: Visit, site: Platform) -> None:
@@ -355,73 +240,6 @@ def test_a_running_run_is_stopped_with_the_dialog_and_says_who(visit: Visit, sit
     expect(page.locator(".files a")).to_have_text(["half.txt"])
     assert site.scripts() == []
     visitor.check()
-
-
-def test_the_history_is_filtered_and_paged(visit: Visit, site: Platform) -> None:
-    good = site.post("threads", {"name": "Many", "source": "print(1)\n"})["id"]
-    bad = site.run_script("raise SystemExit(3)\n", "Fails always")
-    runs = [site.post(f"threads/{good}/run") for _ in range(55)]
-    for run in (bad, *runs):
-        site.finished(run)
-    numbers = [f"#{run['number']}" for run in reversed(runs)]
-    visitor = visit()
-    page = visitor.page
-    rows = page.locator(".run-row")
-    visitor.go("/history/")
-    page.evaluate("window.same = true")
-    page.get_by_label("Kind").select_option(label="Processes")
-    expect(page.locator(".run-row", has_text="Fails always")).to_have_count(0)
-    page.get_by_label("Kind").select_option(label="Threads and processes")
-    expect(rows.first).to_contain_text(numbers[0])
-    page.get_by_label("Search by name or number").fill("fails al")
-    expect(rows).to_have_count(1)
-    page.locator(".chips").get_by_text("Success").click()
-    expect(page.get_by_role("heading", name="No run fits")).to_be_visible()
-    page.locator(".chips").get_by_text("Success").click()
-    page.locator(".chips").get_by_text("Failed").click()
-    expect(page).to_have_url(re.compile(r"/history/\?q=fails\+al&status=failed$"))
-    expect(rows).to_have_count(1)
-    expect(rows).to_contain_text("Exit code 3.")
-    page.locator(".chips").get_by_text("Failed").click()
-    expect(page).to_have_url(re.compile(r"/history/\?q=fails\+al$"))
-    page.get_by_label("Search by name or number").fill("many")
-    expect(rows.first).to_contain_text(numbers[0])
-    assert turned_pages(page, rows) == numbers
-    assert page.evaluate("window.same")
-
-
-def test_the_way_back_leads_to_a_list_that_goes_on(visit: Visit, site: Platform) -> None:
-    thread = site.post("threads", {"name": "Often", "source": "print(1)\n"})["id"]
-    numbers = [f"#{site.post(f'threads/{thread}/run')['number']}" for _ in range(52)]
-    visitor = visit()
-    page, rows = visitor.page, visitor.page.locator(".run-row")
-    visitor.go(f"/history/?thread={thread}")
-    expect(rows.first).to_contain_text(numbers[-1])
-    turn(page, "Older", rows.locator(".num.faint"))
-    page.go_back()
-    expect(rows.first).to_contain_text(numbers[-1])
-    new = site.post(f"threads/{thread}/run")
-    expect(rows.first).to_contain_text(f"#{new['number']}")
-    expect(rows.first).to_contain_text("Success")
-
-
-def turned_pages(page: Page, rows: Locator) -> list[str]:
-    """The numbers met on the way to the last page; on the way back the first one is found as it was."""
-    shown = rows.locator(".num.faint")
-    first = met = shown.all_inner_texts()
-    while page.get_by_role("link", name="Older").count():
-        turn(page, "Older", shown)
-        met = met + shown.all_inner_texts()
-    while page.get_by_role("link", name="Newer").count():
-        turn(page, "Newer", shown)
-    assert shown.all_inner_texts() == first
-    return met
-
-
-def turn(page: Page, way: str, shown: Locator) -> None:
-    before = shown.first.inner_text()
-    page.get_by_role("link", name=way).click()
-    expect(shown.first).not_to_have_text(before)
 
 
 def test_the_builder_and_the_run_on_a_phone(visit: Visit, site: Platform) -> None:
