@@ -89,7 +89,8 @@ def fetch[Row: Model](
 ) -> Row:
     """The one row of `rows` that matches and that the user may see, with the role the act needs."""
     assert isinstance(rows, TeamQuerySet)
-    row = rows.visible_to(user).filter(**lookup).first()
+    # Unordered: to sort one row by its model's order costs a fifth of this look-up.
+    row: Row | None = next(iter(rows.visible_to(user).filter(**lookup).order_by()[:1]), None)
     if row is None:
         raise NotFound
     if needed is not Role.VIEWER:
