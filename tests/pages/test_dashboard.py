@@ -75,7 +75,7 @@ def test_it_says_what_the_health_of_the_platform_says(as_user: AsUser, people: P
     for check in troubles:
         assert check.message in page
         assert check.advice in page
-    assert page.count("It was last seen") == 2
+    assert page.count("Last seen") == 2
     assert "0 hosts at work" in page
 
 
