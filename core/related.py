@@ -9,10 +9,11 @@ from typing import Any
 from django.db.models import ForeignKey, Model, OuterRef, Subquery
 
 
-def newest_related(rows: Sequence[Model], relation: str) -> dict[int, Any]:
-    """By the rows' ids: the row of `relation` (a reverse foreign key) with the highest id. One query for all.
+def newest_related(rows: Sequence[Model], relation: str, *along: str) -> dict[int, Any]:
+    """By the rows' ids: the row of `relation` (a reverse foreign key) with the highest id, one query for all.
 
-    The correlated LIMIT 1 reads one index entry per row, however many related rows there are.
+    `along` names what those rows refer to and is read with them. The correlated LIMIT 1 reads one index entry per row,
+    however many related rows there are.
     """
     if not rows:
         return {}
@@ -20,10 +21,11 @@ def newest_related(rows: Sequence[Model], relation: str) -> dict[int, Any]:
     related: Any = model._meta.get_field(relation).related_model
     field = model._meta.get_field(relation).remote_field
     if not isinstance(field, ForeignKey):
-        raise TypeError(f"{relation} is no reverse foreign key of {model.__name__}")
+        raise TypeError(f"{relation} is not a reverse foreign key of {model.__name__}")
     newest = related._default_manager.filter(**{field.name: OuterRef("pk")}).order_by("-pk").values("pk")[:1]
     ids = model._default_manager.filter(pk__in=[row.pk for row in rows]).values(newest=Subquery(newest))
-    return {getattr(row, field.attname): row for row in related._default_manager.filter(pk__in=ids)}
+    found = related._default_manager.filter(pk__in=ids)
+    return {getattr(row, field.attname): row for row in (found.select_related(*along) if along else found)}
 
 
 def keep_related(row: Model, relation: str, related: Sequence[Model]) -> None:

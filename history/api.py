@@ -57,8 +57,8 @@ class Runs(Endpoint):
 
 
 def _filtered(rows: "QuerySet[Run]", wanted: dict[str, Any]) -> "QuerySet[Run]":
-    lookups = {"thread": "thread", "process": "process", "schedule": "schedule_id", "trigger": "trigger", "user": "user__username",
-               "started_after": "started_at__gte", "started_before": "started_at__lt"}  # fmt: skip
+    lookups = {"number": "number", "thread": "thread", "process": "process", "schedule": "schedule_id", "trigger": "trigger",
+               "user": "user__username", "started_after": "started_at__gte", "started_before": "started_at__lt"}  # fmt: skip
     rows = rows.filter(**{lookup: wanted[name] for name, lookup in lookups.items() if name in wanted})
     if wanted.get("status"):
         rows = rows.filter(status__in=wanted["status"])

@@ -27,7 +27,7 @@ class FilterForm(forms.Form):
         widget=forms.TextInput(attrs={"type": "search", "placeholder": "Name or #number", "autocomplete": "off", "spellcheck": "false"}),
     )
     status = forms.MultipleChoiceField(required=False, choices=Status.choices)
-    kind = forms.ChoiceField(required=False, choices=[("", "Threads and processes"), (Kind.THREAD, "Threads"), (Kind.PROCESS, "Processes")])
+    kind = forms.ChoiceField(required=False, choices=[("", "All kinds"), (Kind.THREAD, "Threads"), (Kind.PROCESS, "Processes")])
     trigger = forms.ChoiceField(required=False, choices=[("", "Any trigger"), *Trigger.choices])
     team = forms.ModelChoiceField(required=False, queryset=Team.objects.none(), to_field_name="slug", empty_label="All teams")
     thread = _id_field()

@@ -163,6 +163,11 @@ class StepRun(models.Model):
         return Status(self.status)
 
     @property
+    def outcome(self) -> Status:
+        """How the thread fared: of one that ran by itself, as its run did."""
+        return self.run.state if self.run.kind == Kind.THREAD else self.state
+
+    @property
     def duration_ms(self) -> int | None:
         if self.started_at is None:
             return None

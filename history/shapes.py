@@ -91,6 +91,7 @@ class Statuses(Several):
 
 class RunQuery(PageQuery):
     status = Statuses(required=False, max_length=len(Status.values))
+    number = Whole(required=False, min_value=1, help_text="The #NUMBER of the pages; each team counts its own.")
     thread = Id(required=False)
     process = Id(required=False)
     schedule = Id(required=False)

@@ -19,7 +19,7 @@ FORM = "history/start_form.html"
 
 @require_POST
 def start_thread(request: HttpRequest, pk: int) -> HttpResponse:
-    return _started(request, fetch(Thread.objects.select_related("team"), person(request), Role.RUNNER, pk=pk))
+    return _started(request, fetch(Thread.objects.select_related("team", "current_version"), person(request), Role.RUNNER, pk=pk))
 
 
 @require_POST

@@ -61,12 +61,16 @@ class _Trigger(Endpoint):
             rows = rows.filter(team=team_named(user, self.query["team"]))
         if "folder" in self.query:
             rows = rows.filter(folder=self.query["folder"] or None)
-        target = _only(list(rows[:20]), safe_name)
+        target = _only(self.runnable(list(rows[:20])), safe_name)
         given = self.body(StartBody) if request.method == "POST" else {}
         run = queue_run(target=target, user=user, trigger=Trigger.URL, **given)
         if not (seconds := self.query.get("wait", 0)):
             return answer_queued(run, status=202)
         return answer_run(run) if wait_for_end(run, seconds) else answer_queued(as_it_is(run), status=202)
+
+    def runnable(self, found: list[Any]) -> list[Any]:
+        """Of several the ones that could run at all."""
+        return found
 
 
 def _only(found: list[Any], safe_name: str) -> Any:
@@ -89,6 +93,10 @@ places the server answers from: a third is answered 202 at once."""
 
 class TriggerThread(_Trigger):
     rows = Thread.objects.select_related("team", "current_version")
+
+    def runnable(self, found: list[Any]) -> list[Any]:
+        """A draft alone makes no name ambiguous; where there are only drafts, the refusal says so."""
+        return [thread for thread in found if thread.current_version] or found
 
     @call(
         "Trigger a thread by URL",

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count, Max, Q
+from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -19,7 +20,7 @@ from core.related import newest_related
 from core.text import natural, search_words
 from processes.forms import ProcessForm
 from processes.models import OnFailure, Process
-from processes.querysets import named
+from processes.querysets import named, trigger_query
 from processes.rows import StepRow, mark_faults, new_row, plans_of, rows_of, rows_sent, thread_ids_sent
 from processes.services import change_process, create_process, delete_process
 from threads.models import Thread
@@ -34,7 +35,7 @@ BUILDER = "processes/builder.html"
 def list_processes(request: HttpRequest) -> HttpResponse:
     text = search_words(request.GET.get("q", ""))
     processes = named(Process.objects.visible_to(person(request)), text).select_related("team")
-    counted = processes.annotate(step_count=Count("steps"), stage_count=Max("steps__stage")).order_by("name", "pk")
+    counted = processes.annotate(step_count=Count("steps"), stage_count=Max("steps__stage")).order_by(Lower("name"), "pk")
     page = Paginator(counted, PER_PAGE).get_page(request.GET.get("page"))
     last_runs = newest_related(list(page), "runs")
     context = {
@@ -129,12 +130,13 @@ def builder_context(request: HttpRequest, team: Team, process: Process | None, f
         context |= library_context(request, team, "")
     if process:
         context |= _runs_of(process)
-        context["trigger_url"] = request.build_absolute_uri(f"/api/v1/processes/{process.safe_name}/trigger")
+        query = trigger_query(process, person(request))
+        context["trigger_url"] = request.build_absolute_uri(f"/api/v1/processes/{process.safe_name}/trigger{query}")
     return context
 
 
 def library_context(request: HttpRequest, team: Team, text: str) -> dict[str, Any]:
-    threads = _threads_of(team, person(request)).order_by("name", "pk")
+    threads = _threads_of(team, person(request)).order_by(Lower("name"), "pk")
     if text:
         threads = threads.filter(Q(name__icontains=text) | Q(safe_name__icontains=text) | Q(folder__name__icontains=text))
     found = list(threads[: LIBRARY_SIZE + 1])

@@ -1,11 +1,14 @@
 """What people fill in about a schedule. Forms read fields; what is allowed is said by services and preview."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from django import forms
+from django.db.models import Value
+from django.db.models.functions import Lower
 from django.http import QueryDict
 
 from accounts.access import fetch, teams_where
@@ -87,11 +90,12 @@ class ScheduleForm(forms.Form):
     def targets(self) -> list[Any]:
         """Threads and processes of the schedule's team, or of all teams where one may write."""
         teams = [self.schedule.team] if self.schedule else teams_where(self.user, Role.EDITOR)
-        many = len(teams) > 1
+        processes = Process.objects.filter(team__in=teams).values_list("pk", "name", "team__name", Value(""), "safe_name")
+        threads = Thread.objects.filter(team__in=teams).values_list("pk", "name", "team__name", "folder__name", "safe_name")
         groups: list[Any] = [("", "Choose…")]
-        for label, kind, model in (("Processes", "process", Process), ("Threads", "thread", Thread)):
-            rows = model.objects.filter(team__in=teams).order_by("name", "pk").values_list("pk", "name", "team__name")
-            groups.append((label, [(f"{kind}:{pk}", f"{name} ({team})" if many else name) for pk, name, team in rows]))
+        for label, kind, rows in (("Processes", "process", processes), ("Threads", "thread", threads)):
+            found = list(rows.order_by(Lower("name"), "pk"))
+            groups.append((label, [(f"{kind}:{row[0]}", words) for row, words in zip(found, told_apart(found), strict=True)]))
         return groups
 
     def target_chosen(self) -> Thread | Process:
@@ -130,6 +134,22 @@ class ScheduleForm(forms.Form):
     @property
     def zones(self) -> list[str]:
         return sorted(zone_names())
+
+
+def told_apart(rows: Sequence[tuple[Any, ...]]) -> list[str]:
+    """The names of (id, name, team, folder, safe name): with the team where there are several, with folder and safe name where needed."""
+    several_teams = len({team for _, _, team, _, _ in rows}) > 1
+    by_name = Counter((name.casefold(), team) for _, name, team, _, _ in rows)
+    by_place = Counter((name.casefold(), team, folder) for _, name, team, folder, _ in rows)
+    labels = []
+    for _, name, team, folder, safe_name in rows:
+        words = [team] if several_teams else []
+        if folder and by_name[name.casefold(), team] > 1:
+            words.append(f"in {folder}")
+        if by_place[name.casefold(), team, folder] > 1:
+            words.append(safe_name)
+        labels.append(f"{name} ({', '.join(words)})" if words else name)
+    return labels
 
 
 def timing_of(given: Mapping[str, Any]) -> dict[str, Any]:

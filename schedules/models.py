@@ -84,6 +84,11 @@ class Schedule(models.Model):
         assert target is not None  # schedule_has_one_target
         return target
 
+    @property
+    def is_done(self) -> bool:
+        """Its only time has come and gone: there is nothing to switch on or off any more."""
+        return self.kind == ScheduleKind.ONCE and self.enabled and self.next_run_at is None
+
 
 class Outcome(models.TextChoices):
     FIRED = "fired", "Fired"

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -43,7 +44,7 @@ def list_context(request: HttpRequest) -> dict[str, Any]:
     schedules = named(Schedule.objects.visible_to(person(request)), text).select_related("team", "thread", "process")
     if kind in ScheduleKind.values:
         schedules = schedules.filter(kind=kind)
-    page = Paginator(schedules.order_by("name", "pk"), PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(schedules.order_by(Lower("name"), "pk"), PER_PAGE).get_page(request.GET.get("page"))
     able = _abilities(request)
     return {
         "page": page,

@@ -17,7 +17,7 @@ from threads.uploads import read_uploads
 class PlaceForm(forms.Form):
     """In which team, under which name, in which folder. Who is in one team is not asked for it."""
 
-    team = forms.ChoiceField(required=False)
+    team = forms.ChoiceField(error_messages={"required": "Which team? Choose one."})
     name = forms.CharField(error_messages={"required": "Give it a name."}, widget=forms.TextInput(attrs={"autocomplete": "off"}))
     folder = forms.ChoiceField(required=False)
 

@@ -85,6 +85,7 @@ function toast({ text, tone = "idle", url = "", key = "" }) {
   const stack = $("#toasts");
   if (!stack) return;
   if (key) $(`[data-key="${CSS.escape(key)}"]`, stack)?.remove();
+  if (tone === "bad") dropGoodNews();
   const box = document.createElement("div");
   box.className = `toast ${tone}`;
   box.dataset.key = key;
@@ -94,12 +95,20 @@ function toast({ text, tone = "idle", url = "", key = "" }) {
   const close = Object.assign(document.createElement("button"), { type: "button", className: "icon-button small" });
   close.dataset.dismiss = "";
   close.setAttribute("aria-label", "Dismiss");
+  close.title = "Dismiss";
   close.append(symbol("x"));
   box.append(symbol(TOAST_ICONS[tone] ?? "info"), words, close);
   stack.append(box);
   while (stack.children.length > 4) stack.firstElementChild.remove();
   leaveLater(box, tone);
 }
+
+// What was told before something failed is not the last word any more.
+function dropGoodNews() {
+  for (const box of $$("#toasts > .good")) box.remove();
+}
+
+const REFUSAL = ".alert.bad[role='alert'], .has-errors";
 
 // Bad news stays until it is dismissed.
 function leaveLater(box, tone) {
@@ -108,6 +117,7 @@ function leaveLater(box, tone) {
 
 // Captured: whoever tells need not let the event bubble.
 document.addEventListener("ps:toast", (event) => toast(event.detail), true);
+document.addEventListener("ps:refused", dropGoodNews, true);
 document.addEventListener("ps:announce", (event) => { $("#announcer").textContent = event.detail.text; }, true);
 
 // Dialogs, menus, copying
@@ -211,6 +221,7 @@ document.addEventListener("htmx:finally:request", (event) => quiet(event.detail.
 document.addEventListener("htmx:after:swap", () => { refreshTimes(); showTheme(); });
 document.addEventListener("htmx:response:error", (event) => {
   const { response, text, sourceElement } = event.detail.ctx;
+  if (!quiet({ sourceElement })) dropGoodNews();
   if (response.status === 422 || quiet({ sourceElement })) return;
   const words = new DOMParser().parseFromString(text ?? "", "text/html").body.querySelector("[data-message]")?.textContent.trim();
   toast({ text: words || `The server could not do that (${response.status}). Try again, or reload the page.`, tone: "bad", key: "htmx" });
@@ -226,5 +237,6 @@ document.addEventListener("htmx:error", (event) => {
 showTheme();
 refreshTimes();
 for (const dialog of $$("dialog[data-open]")) dialog.showModal();
+if ($(".toast.bad") || $(`main :is(${REFUSAL}), dialog :is(${REFUSAL})`)) dropGoodNews();
 for (const box of $$(".toast")) leaveLater(box, box.classList.contains("bad") ? "bad" : "");
 document.documentElement.dataset.ready = "yes";

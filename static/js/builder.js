@@ -65,8 +65,23 @@ function place(step) {
 }
 
 let dirty = false;
+// A form that was refused comes back with what is not saved.
+let unsaved = document.getElementById("save-button")?.classList.contains("primary") ?? false;
+
+function touched() {
+  dirty = unsaved = true;
+  showUnsaved();
+}
+
+// What the page offers follows from it; editor.js does the same for a script.
+function showUnsaved() {
+  for (const element of document.querySelectorAll("[data-when-unsaved]")) element.hidden = !unsaved;
+  document.getElementById("save-button")?.classList.toggle("primary", unsaved);
+  document.getElementById("run-button")?.classList.toggle("primary", !unsaved);
+}
+
 function changed() {
-  dirty = true;
+  touched();
   draw();
 }
 
@@ -113,7 +128,8 @@ function listen() {
   });
   new MutationObserver(added).observe(list, { childList: true });
   const form = document.getElementById("builder-form");
-  form.addEventListener("input", () => { dirty = true; });
+  form.addEventListener("input", touched);
+  document.addEventListener("htmx:after:swap", showUnsaved);
   form.addEventListener("submit", () => { dirty = false; });
   addEventListener("beforeunload", (event) => { if (dirty) event.preventDefault(); });
 }
@@ -146,6 +162,7 @@ function makeSortable() {
 
 if (list) draw();
 if (list?.hasAttribute("data-editable")) {
+  showUnsaved();
   listen();
   makeSortable();
 }

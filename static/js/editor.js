@@ -181,11 +181,26 @@ class Keeper {
     document.addEventListener("visibilitychange", () => document.hidden && this.dirty && this.keep());
     addEventListener("beforeunload", (event) => { if (this.dirty || this.stopped) event.preventDefault(); });
     document.addEventListener("submit", (event) => { if (event.target !== this.form) this.keep(); });
+    document.addEventListener("click", (event) => { if (event.target.closest("[data-save-and-run]")) this.saveAndRun(event.target.closest("form")); });
+    document.addEventListener("htmx:after:swap", () => this.compare());
+    // The newest version's text; not known when the draft was ahead of it from the start.
+    this.version = this.form.hasAttribute("data-changed") ? null : editor.text;
+    this.compare();
     this.fault.addEventListener("click", () => this.editor.faultLine && this.editor.goTo(this.editor.faultLine, this.column));
+  }
+
+  // Is what is typed in the newest version? What the page offers follows from it.
+  compare() {
+    const unsaved = this.editor.text !== this.version;
+    for (const element of document.querySelectorAll("[data-when-unsaved]")) element.hidden = !unsaved;
+    for (const element of document.querySelectorAll("[data-when-saved]")) element.hidden = unsaved;
+    document.getElementById("save-button")?.classList.toggle("primary", unsaved);
+    document.getElementById("run-button")?.classList.toggle("primary", !unsaved);
   }
 
   touched() {
     this.dirty = true;
+    this.compare();
     this.say(this.stopped ? "Not kept: changed elsewhere" : "Typing…");
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.keep(), PAUSE);
@@ -194,6 +209,7 @@ class Keeper {
   say(words, tone = "") {
     this.state.textContent = words;
     this.state.dataset.tone = tone;
+    if (tone === "bad") document.body.dispatchEvent(new CustomEvent("ps:refused", { bubbles: true }));
   }
 
   keep() {
@@ -204,14 +220,23 @@ class Keeper {
 
   save() {
     clearTimeout(this.timer);
-    if (this.stopped) return;
+    if (this.stopped) return undefined;
     this.say("Saving…");
-    this.send(this.form.action, (answer) => (answer.version ? this.saved(answer) : this.refused(answer)));
+    return this.send(this.form.action, (answer, text) => (answer.version ? this.saved(answer, text) : this.refused(answer)));
   }
 
-  saved(answer) {
+  async saveAndRun(form) {
+    await this.save();
+    if (this.editor.text === this.version) form.requestSubmit();
+    else form.closest("dialog").close(); // Why it is not saved is said in the editor.
+  }
+
+  saved(answer, text) {
     this.say(`Saved as version ${answer.version}`, "good");
     this.form.elements.message.value = "";
+    this.version = text;
+    this.compare();
+    for (const number of document.querySelectorAll("[data-version]")) number.textContent = answer.version;
     const tag = document.getElementById("version-tag");
     if (tag) tag.textContent = `v${answer.version}`;
     const first = !tag;
@@ -231,7 +256,7 @@ class Keeper {
   }
 
   async post(address, done) {
-    const body = new FormData(this.form);
+    const body = new FormData(this.form), text = this.editor.text;
     this.dirty = false;
     let response, answer;
     try {
@@ -245,7 +270,7 @@ class Keeper {
     if (!response.ok) { this.failed(answer); return; }
     this.revision.value = answer.revision;
     this.show(answer.fault);
-    done(answer);
+    done(answer, text);
     if (this.dirty) this.touched();
   }
 

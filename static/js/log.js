@@ -342,14 +342,14 @@ class PsLog extends HTMLElement {
     this.current = null;
     for (const line of this.view.getElementsByClassName("log-line")) this.mark(line);
     this.view.querySelector(".log-current")?.classList.remove("log-current");
-    this.step(-1);
+    this.step(1);
   }
 
   mark(line) {
     line.classList.toggle("log-hit", Boolean(this.sought) && line.textContent.toLowerCase().includes(this.sought));
   }
 
-  // To the next or the previous hit; the search begins with the last one, where the news is.
+  // To the next or the previous hit, from the first or the last one on.
   step(by) {
     const hits = [...this.view.querySelectorAll(".log-hit")];
     if (!hits.length) {
@@ -357,7 +357,7 @@ class PsLog extends HTMLElement {
       return;
     }
     const at = hits.indexOf(this.current);
-    const index = at < 0 ? hits.length - 1 : (at + by + hits.length) % hits.length;
+    const index = at < 0 && by < 0 ? hits.length - 1 : (at + by + hits.length) % hits.length;
     this.current?.classList.remove("log-current");
     this.current = hits[index];
     this.current.classList.add("log-current");

@@ -156,6 +156,7 @@ def test_runs_are_found_by_every_filter(viewer: Caller, people: Any, make_thread
         f"started_before={soon}": [first],
         "q=bet": [second],
         f"q=%23{first.number}": [first],
+        f"number={second.number}": [second],
         "status=": [third, second, first],
     }
     for query, runs in expected.items():
@@ -163,6 +164,7 @@ def test_runs_are_found_by_every_filter(viewer: Caller, people: Any, make_thread
     for query, field in [
         ("status=done", "status.0"),
         ("thread=x", "thread"),
+        ("number=0", "number"),
         ("started_after=2026-01-01", "started_after"),
         ("trigger=magic", "trigger"),
         ("stauts=failed", "stauts"),
@@ -304,12 +306,23 @@ def test_a_name_that_several_have_asks_for_team_or_folder(people: Any, by_key: A
     runner.refused("GET", "threads/nothing/trigger", status=404)
 
 
+def test_a_draft_makes_no_name_ambiguous(people: Any, by_key: Any, make_thread: Any) -> None:
+    job = make_thread("Job")
+    drafts = [create_folder(team=people.team, user=people.editor, name=name) for name in ("One", "Two")]
+    for folder in drafts:
+        make_thread("Job", source=None, folder=folder)
+    runner = by_key(people.runner)
+    assert runner.ok("POST", "threads/job/trigger", status=202)["thread"] == job.pk
+    refusal = runner.refused("POST", f"threads/job/trigger?folder={drafts[0].pk}", status=409)
+    assert "no saved version" in refusal["message"]
+
+
 def test_who_does_not_wait_long_enough_gets_the_run_as_it_is(people: Any, by_key: Any, make_thread: Any) -> None:
     make_thread("Job")
     began = time.monotonic()
     run = by_key(people.runner).ok("GET", "threads/job/trigger?wait=1", status=202)
     assert run["status"] == "queued"
-    assert 0.9 < time.monotonic() - began < 5
+    assert time.monotonic() - began > 0.9
 
 
 def test_who_waits_gets_the_finished_run(people: Any, by_key: Any, make_thread: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,8 +338,8 @@ def test_who_finds_all_places_to_wait_taken_is_answered_at_once(people: Any, by_
         for _ in range(waiting.MAX_WAITERS):
             taken.enter_context(waiting._places)
         began = time.monotonic()
-        assert by_key(people.runner).ok("GET", "threads/job/trigger?wait=20", status=202)["status"] == "queued"
-        assert time.monotonic() - began < 5
+        assert by_key(people.runner).ok("GET", "threads/job/trigger?wait=300", status=202)["status"] == "queued"
+        assert time.monotonic() - began < 60
 
 
 @pytest.mark.skipif(
@@ -339,7 +352,7 @@ def test_two_who_wait_get_their_finished_runs_and_a_third_is_not_kept(people: An
 
     def wait() -> None:
         try:
-            answers.append(callers.pop().call("GET", "threads/job/trigger?wait=20"))
+            answers.append(callers.pop().call("GET", "threads/job/trigger?wait=120"))
         finally:
             connection.close()
 
@@ -347,16 +360,16 @@ def test_two_who_wait_get_their_finished_runs_and_a_third_is_not_kept(people: An
     waiters = [threading.Thread(target=wait) for _ in range(2)]
     for waiter in waiters:
         waiter.start()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while waiting._places._value > 0 and time.monotonic() < until:
         time.sleep(0.01)
     began = time.monotonic()
-    assert by_key(people.runner).ok("GET", "threads/job/trigger?wait=20", status=202)["status"] == "queued"
-    assert time.monotonic() - began < 5
+    assert by_key(people.runner).ok("GET", "threads/job/trigger?wait=120", status=202)["status"] == "queued"
+    assert time.monotonic() - began < 60
     for run in Run.objects.all():
         ended(run)
     for waiter in waiters:
-        waiter.join(10)
+        waiter.join(60)
     assert [answer.status_code for answer in answers] == [200, 200]
     assert {answer.json()["status"] for answer in answers} == {"success"}
     assert waiting._places._value == waiting.MAX_WAITERS

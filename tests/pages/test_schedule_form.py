@@ -1,5 +1,6 @@
 """The form of a schedule: what it makes, what it refuses, and its preview."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from django.utils import timezone
 from schedules.forms import wall_notes
 from schedules.models import Schedule
 from tests.conftest import People
+from threads.services import create_folder
 
 PARTIAL = {"HX-Request": "true", "HX-Request-Type": "partial"}
 AsUser = Callable[[Any], Client]
@@ -251,3 +253,15 @@ def test_all_faults_are_told_at_once(people: People, as_user: AsUser) -> None:
     text = as_user(people.editor).post(NEW, form(cron="61 * * * *")).content.decode()
     assert 'id="id_target_error"' in text
     assert "61" in text.partition('id="id_cron_error"')[2].partition("</ul>")[0]
+
+
+def test_targets_of_one_name_are_told_apart(people: People, as_user: AsUser, make_thread: Make, make_process: Make) -> None:
+    folder = create_folder(team=people.team, user=people.editor, name="Daily")
+    other = make_thread("Other", folder=folder)
+    for name, place in (("report", None), ("Report", None), ("Report", folder)):
+        make_thread(name, folder=place)
+    for _ in range(2):
+        make_process("Nightly", [other])
+    page = as_user(people.editor).get(NEW).content.decode()
+    labels = re.findall(r'<option value="(?:thread|process):\d+">([^<]+)', page)
+    assert labels == ["Nightly (nightly)", "Nightly (nightly-2)", "Other", "report (report)", "Report (report-2)", "Report (in Daily)"]

@@ -219,3 +219,17 @@ def test_enabling_by_the_form_what_has_passed_is_refused_in_it(people: People, a
     assert answer.status_code == 422
     assert "has passed; give it a new one first" in answer.content.decode()
     assert not Schedule.objects.get().enabled
+
+
+def test_one_that_ran_its_only_time_is_done_and_has_no_switch(people: People, as_user: AsUser, make_schedule: Make) -> None:
+    schedule = make_schedule(kind="once", cron="", run_at=timezone.now() + timedelta(hours=1))
+    client, toggle = as_user(people.editor), reverse("schedules:toggle", args=[schedule.pk])
+    addresses = [reverse("schedules:list"), reverse("schedules:detail", args=[schedule.pk])]
+    assert all(toggle in client.get(address).content.decode() for address in addresses)
+    past = timezone.now().replace(microsecond=0) - timedelta(seconds=1)
+    Schedule.objects.filter(pk=schedule.pk).update(run_at=past, next_run_at=past)
+    fire_next(1, set())
+    for address in addresses:
+        page = client.get(address).content.decode()
+        assert toggle not in page
+        assert "Done" in page

@@ -363,7 +363,7 @@ def test_a_viewer_sees_the_source_but_nothing_to_change_it(people: People, as_us
 
 def test_who_is_in_several_teams_says_for_which(people: People, as_user: AsUser) -> None:
     client = as_user(people.operator)
-    assert "Say for which team" in client.post(reverse("threads:create"), {"new-name": "X"}, headers=PARTIAL).content.decode()
+    assert "Which team?" in client.post(reverse("threads:create"), {"new-name": "X"}, headers=PARTIAL).content.decode()
     client.post(reverse("threads:create"), {"new-name": "X", "new-team": people.other_team.slug})
     assert Thread.objects.get().team == people.other_team
 

@@ -18,6 +18,7 @@ from core.text import natural
 from threads.compiling import find_fault
 from threads.forms import FilesForm, SettingsForm, folder_nodes
 from threads.models import Thread, ThreadDraft, ThreadVersion
+from threads.querysets import trigger_query
 from threads.services import change_thread, delete_thread, publish, restore_version, save_draft
 
 PAGE = "threads/detail.html"
@@ -50,7 +51,7 @@ def thread_context(request: HttpRequest, thread: Thread, **more: Any) -> dict[st
         "is_changed": is_changed,
         **able,
         "files": list(current.files.all()) if current else [],
-        "trigger_url": request.build_absolute_uri(f"/api/v1/threads/{thread.safe_name}/trigger"),
+        "trigger_url": request.build_absolute_uri(f"/api/v1/threads/{thread.safe_name}/trigger{trigger_query(thread, person(request))}"),
         **versions_of(thread),
         **runs_of(thread),
     }
@@ -66,8 +67,9 @@ def versions_of(thread: Thread) -> dict[str, Any]:
 
 
 def runs_of(thread: Thread) -> dict[str, Any]:
-    # By the relation's name: runs are kept by an app above this one.
-    return {"runs": list(thread.runs.order_by("-pk")[:RUNS_SHOWN])}
+    # By the relation's name: runs are kept by an app above this one. Steps, for a thread runs in processes too.
+    steps = list(thread.step_runs.select_related("run").order_by("-pk")[:RUNS_SHOWN])
+    return {"steps": steps, "has_own_runs": any(step.run.thread_id for step in steps)}
 
 
 @require_safe
@@ -209,5 +211,5 @@ def _losses(thread: Thread) -> dict[str, Any]:
         "version_count": thread.versions.count(),
         "schedule_names": list(schedules.values_list("name", flat=True)[:10]),
         "processes": list(thread.steps.order_by("process__name").values_list("process_id", "process__name").distinct()),
-        "run_count": thread.runs.count(),
+        "run_count": thread.step_runs.values("run").distinct().count(),
     }

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count, QuerySet
+from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -66,12 +67,13 @@ def list_context(request: HttpRequest, **more: Any) -> dict[str, Any]:
     user = person(request)
     filters, nodes = Filters.of(request), folder_nodes(user)
     threads = filters.narrow(Thread.objects.visible_to(user), nodes).select_related("team", "folder", "current_version")
-    page = Paginator(threads.order_by("name", "pk"), PER_PAGE).get_page(request.GET.get("page"))
-    last_runs = newest_related(list(page), "runs")
+    page = Paginator(threads.order_by(Lower("name"), "pk"), PER_PAGE).get_page(request.GET.get("page"))
+    # Its part of a run: by itself, or as a step of a process. By the relation's name: runs are kept by an app above this one.
+    last_steps = newest_related(list(page), "step_runs", "run")
     paths = {node.folder.pk: node.path for node in nodes}
     context = {
         "page": page,
-        "rows": [(thread, last_runs.get(thread.pk), paths.get(thread.folder_id or 0, "")) for thread in page],
+        "rows": [(thread, last_steps.get(thread.pk), paths.get(thread.folder_id or 0, "")) for thread in page],
         "filters": filters,
         "types": ThreadType.choices,
         "may_edit": bool(teams_where(user, Role.EDITOR)),
