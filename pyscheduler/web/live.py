@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qs
 
@@ -20,6 +21,7 @@ from pyscheduler.web.pool import Busy, Pool
 
 TOPICS = ("run", "schedule", "thread", "process")
 MOST_STREAMS = 4000
+MOST_OF_ONE = 100
 MOST_RUNS = 50
 _ONE_RUN = re.compile(r"/api/v1/runs/([0-9]{1,18})/events/?")
 _HEADERS = [
@@ -40,6 +42,7 @@ class Live:
     def __init__(self, board: Switchboard, pool: Pool) -> None:
         self.board = board
         self.pool = pool
+        self.open: Counter[int] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "GET":
@@ -49,16 +52,26 @@ class Live:
             await refuse(scope, send, 503, "Too many streams are open.", {"Retry-After": "5"})
             return
         try:
-            stream = await self._admit(scope)
+            stream, user_id = await self._admit(scope)
         except (Busy, DatabaseError):
             await refuse(scope, send, 503, "The server has more to do than it can; try again in a moment.", {"Retry-After": "1"})
         except DomainError as error:
             challenge = {"WWW-Authenticate": CHALLENGE} if error.status == 401 else {}
             await refuse(scope, send, error.status, error.message, challenge)
         else:
-            await _serve(stream, receive, send)
+            await self._serve_one(user_id, stream, scope, receive, send)
 
-    async def _admit(self, scope: Scope) -> Stream:
+    async def _serve_one(self, user_id: int, stream: Stream, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.open[user_id] >= MOST_OF_ONE:
+            await refuse(scope, send, 429, f"You have {MOST_OF_ONE} streams open already; close one of them.", {"Retry-After": "5"})
+            return
+        self.open[user_id] += 1
+        try:
+            await _serve(stream, receive, send)
+        finally:
+            self.open -= Counter((user_id,))  # Which forgets who has none.
+
+    async def _admit(self, scope: Scope) -> tuple[Stream, int]:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         check_origin(headers, scope["scheme"])
         asked = Asked.of(scope["path"], scope["query_string"].decode("latin-1"), headers.get("last-event-id", ""))
@@ -76,7 +89,7 @@ class Live:
                 return False, frozenset()
 
         stream = Stream(self.board, asked.wishes(visitor, place), visitor.teams, recheck)
-        return stream
+        return stream, visitor.user_id
 
 
 @dataclass(frozen=True, slots=True)

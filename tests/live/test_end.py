@@ -12,7 +12,7 @@ from tests.installation import Installation, Listening, add, memory
 
 def test_a_thousand_open_streams_do_not_hold_up_the_end(site: Installation, run: int) -> None:
     site.end_web()
-    site.start_web(prelude="")
+    site.start_web(prelude="from pyscheduler.web import live; live.MOST_OF_ONE = 1000")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     streams: list[Listening] = []
