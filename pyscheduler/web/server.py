@@ -10,13 +10,13 @@ from typing import Any
 
 import uvicorn
 from django.conf import settings
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from events.stream import Switchboard
-from pyscheduler.web.answers import Receive, Scope, Send
+from pyscheduler.web.answers import Receive, Scope, Send, refuse
 from pyscheduler.web.bridge import Bridge
 from pyscheduler.web.live import Live, is_stream
 from pyscheduler.web.pool import Pool
+from pyscheduler.web.protocol import Protocol
 from pyscheduler.web.wsgi import application
 
 GRACE_SECONDS = 5
@@ -84,6 +84,11 @@ class Front:
         self.bridge = bridge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        named = {name for name, _ in scope["headers"]}
+        if b"content-length" in named and b"transfer-encoding" in named:
+            # Who believes which of the two is how one request is smuggled inside another (RFC 9112, 6.1).
+            await refuse(scope, send, 400, "The request gives the length of its body in two ways.", {"Connection": "close"})
+            return
         handler = self.live if is_stream(scope["path"]) else self.bridge
         await handler(scope, receive, send)
 
@@ -99,7 +104,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 self._front,
                 loop="asyncio",
-                http=H11Protocol,
+                http=Protocol,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
