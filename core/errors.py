@@ -6,7 +6,8 @@ from typing import Any
 
 # What a refusal's status is called in the bodies of the API.
 CODES = {400: "invalid", 401: "not_authenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
-         406: "not_acceptable", 409: "conflict", 413: "too_large", 415: "unsupported_type", 429: "throttled", 503: "busy"}  # fmt: skip
+         406: "not_acceptable", 408: "too_slow", 409: "conflict", 413: "too_large", 415: "unsupported_type",
+         429: "throttled", 503: "busy"}  # fmt: skip
 
 LOG_IN = "Log in, or send a key as `Authorization: Bearer KEY`."
 

@@ -44,6 +44,11 @@ def stream(request: HttpRequest) -> HttpResponseBase:
     return StreamingHttpResponse(pieces(), content_type="application/octet-stream")
 
 
+def big(request: HttpRequest) -> HttpResponse:
+    """An ordinary answer of `size` MB."""
+    return HttpResponse(b"0123456789abcdef" * 65536 * int(request.GET["size"]))
+
+
 def file(request: HttpRequest) -> HttpResponseBase:
     content = tempfile.TemporaryFile()  # noqa: SIM115 - Django closes it
     content.write(b"0123456789abcdef" * 65536 * int(request.GET["size"]))
@@ -101,6 +106,6 @@ def nothing(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=204)
 
 
-_VIEWS: list[Any] = [echo, stream, file, grown, shrunk, broken, slow, wait, tell, nothing]
+_VIEWS: list[Any] = [echo, stream, big, file, grown, shrunk, broken, slow, wait, tell, nothing]
 urlpatterns = [path(view.__name__, csrf_exempt(login_not_required(view))) for view in _VIEWS]
 urlpatterns.append(path("echo/<path:rest>", csrf_exempt(login_not_required(lambda request, rest: echo(request)))))

@@ -6,29 +6,22 @@ thread in one piece; larger ones are sent as fast as the client takes them.
 
 import asyncio
 import contextlib
-import io
 import itertools
-import tempfile
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import IO, Any
+from functools import partial
+from typing import Any
 
 from pyscheduler.web.answers import Headers, Receive, Scope, Send, refuse
 from pyscheduler.web.environ import FileBody, environ_of
+from pyscheduler.web.intake import Gone, Intake, Refused
 from pyscheduler.web.pool import Busy, Pool
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-IN_MEMORY = 1024 * 1024
 ONE_PIECE = 64 * 1024
-
-
-class Gone(Exception):
-    """The client has hung up."""
-
-
-class TooMuch(Exception):
-    """The request's body is larger than any that is taken here."""
+FILE_READERS = 2
 
 
 @dataclass(slots=True)
@@ -66,57 +59,27 @@ class Bridge:
     def __init__(self, application: Application, pool: Pool, most_body_bytes: int) -> None:
         self.application = application
         self.pool = pool
-        self.most_body_bytes = most_body_bytes
+        self.intake = Intake(most_body_bytes)
+        # Files are read apart: many that are downloaded at once leave the pool, and the queue before it, to the pages.
+        self.readers = ThreadPoolExecutor(FILE_READERS, thread_name_prefix="file")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body, length = await self._take_body(scope, receive)
+            body = await self.intake.take(scope, receive)
         except Gone:
             return
-        except TooMuch:
-            limit = self.most_body_bytes // 1024 // 1024
-            # What is still on its way is not read: the connection cannot serve another request.
-            await refuse(scope, send, 413, f"This is larger than the {limit} MB that are taken here.", {"Connection": "close"})
+        except Refused as refused:
+            await refuse(scope, send, refused.status, refused.message, refused.headers)
             return
         exchange = Exchange(receive, send)
         with body:
             try:
-                answer = await self.pool.run(lambda: self._call(environ_of(scope, body, length), exchange))
+                answer = await self.pool.run(lambda: self._call(environ_of(scope, body.file, body.length), exchange))
             except Busy:
                 await refuse(scope, send, 503, "The server has more to do than it can; try again in a moment.", {"Retry-After": "1"})
                 return
         if not answer.is_sent:
             await self._send(answer, exchange)
-
-    async def _take_body(self, scope: Scope, receive: Receive) -> tuple[IO[bytes], int]:
-        """The whole body, on disk when it is large, and its length."""
-        headers = dict(scope["headers"])
-        declared = int(headers.get(b"content-length", b"0"))
-        if not declared and b"transfer-encoding" not in headers:
-            return io.BytesIO(), 0
-        if declared > self.most_body_bytes:
-            raise TooMuch
-        body = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by the caller, or here
-        try:
-            length = await self._spool(receive, body)
-        except BaseException:
-            body.close()
-            raise
-        body.seek(0)
-        return body, length
-
-    async def _spool(self, receive: Receive, body: "tempfile.SpooledTemporaryFile[bytes]") -> int:
-        length = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Gone
-            length += len(message["body"])
-            if length > self.most_body_bytes:
-                raise TooMuch
-            body.write(message["body"])
-            if not message["more_body"]:
-                return length
 
     def _call(self, environ: dict[str, Any], exchange: "Exchange") -> Answer:
         """In a thread of the pool: the answer, whole or as far as it can be had without waiting for the client."""
@@ -127,13 +90,14 @@ class Bridge:
             if answer.is_bodiless:
                 return answer
             blocks = iter(result)
-            answer.body, is_whole = _first_piece(blocks)
+            # Django has the whole of an ordinary answer in memory already: sending it takes no thread, however slow the client.
+            answer.body, is_whole = _first_piece(blocks) if _is_made_while_sent(result) else (b"".join(blocks), True)
             if is_whole:
                 answer.declare_length()
             elif isinstance(result, FileBody):
                 answer.rest, handed_over = result, True
             else:
-                self.pool.lend()
+                self.pool.lend(getattr(result, "person", environ["REMOTE_ADDR"]))
                 exchange.stream(answer, blocks)
             return answer
         finally:
@@ -144,13 +108,14 @@ class Bridge:
         sender = Sender(exchange.send, answer)
         await sender.start()
         if answer.rest is None:
-            await sender.finish(answer.body)
+            await sender.whole(answer.body)
             return
         file = answer.rest
+        read = partial(asyncio.get_running_loop().run_in_executor, self.readers, next, file, b"")
         exchange.watch()
         try:
             await sender.body(answer.body)
-            while not (sender.is_full or exchange.is_gone) and (block := await self.pool.run(lambda: next(file, b""))):
+            while not (sender.is_full or exchange.is_gone) and (block := await read()):
                 await sender.body(block)
         finally:
             exchange.unwatch()
@@ -187,6 +152,13 @@ class Sender:
             self._left -= len(block)
         if block or not more:
             await self._send({"type": "http.response.body", "body": block, "more_body": more})
+
+    async def whole(self, body: bytes) -> None:
+        """All of it, piece by piece, as fast as the client takes them."""
+        last = max(0, len(body) - 1) // ONE_PIECE * ONE_PIECE
+        for start in range(0, last, ONE_PIECE):
+            await self.body(body[start : start + ONE_PIECE])
+        await self.finish(body[last:])
 
     async def finish(self, block: bytes = b"") -> None:
         """The last block. OSError when less came than was promised: the connection is cut, so that the client knows."""
@@ -236,6 +208,10 @@ class Exchange:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.is_gone = True
+
+
+def _is_made_while_sent(result: Iterable[bytes]) -> bool:
+    return bool(getattr(result, "streaming", True))
 
 
 def _first_piece(blocks: Iterator[bytes]) -> tuple[bytes, bool]:

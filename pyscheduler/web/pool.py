@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any
@@ -12,6 +13,7 @@ from django.db import connections
 THREADS = 4
 MOST_WAITING = 100
 MOST_LENT = 32
+MOST_LENT_TO_ONE = 4
 
 
 class Busy(Exception):
@@ -21,7 +23,7 @@ class Busy(Exception):
 class Pool:
     """Runs jobs in `THREADS` threads, started as they are needed.
 
-    A job that will depend on a slow client calls `lend()`: another thread takes its place, and its own ends with it,
+    A job that will depend on a slow client calls `lend(whom)`: another thread takes its place, and its own ends with it,
     so that a few slow downloads never hold up the pages.
     """
 
@@ -29,7 +31,8 @@ class Pool:
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._own = threading.local()
-        self._serving = self._idle = self._lent = 0
+        self._serving = self._idle = 0
+        self._lent: Counter[Hashable] = Counter()
         self._closed = False
 
     async def run[Result](self, job: Callable[[], Result]) -> Result:
@@ -43,14 +46,14 @@ class Pool:
                 self._start_thread()
         return await asyncio.wrap_future(future)
 
-    def lend(self) -> None:
-        """Called by a running job; Busy when too many threads are lent already."""
+    def lend(self, whom: Hashable) -> None:
+        """Called by a running job; Busy when too many threads are lent already, to anybody or to the same one."""
         with self._lock:
-            if self._lent >= MOST_LENT:
+            if self._lent.total() >= MOST_LENT or self._lent[whom] >= MOST_LENT_TO_ONE:
                 raise Busy
-            self._lent += 1
+            self._lent[whom] += 1
             self._serving -= 1
-            self._own.is_lent = True
+            self._own.is_lent, self._own.whom = True, whom
             self._start_thread()
 
     def close(self) -> None:
@@ -77,7 +80,7 @@ class Pool:
             _carry_out(*work)
         if self._own.is_lent:
             with self._lock:
-                self._lent -= 1
+                self._lent -= Counter((self._own.whom,))  # Which forgets who has none.
         connections.close_all()
 
 
