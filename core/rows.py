@@ -34,6 +34,13 @@ def insert_rows(model: type[Model], columns: Sequence[str], rows: Sequence[Seque
         cursor.executemany(statement, [[adapt(value) for value in row] for row in rows])
 
 
+def execute(statement: str, arguments: Sequence[Any]) -> int:
+    """Carry out a statement that changes rows; returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [adapt(value) for value in arguments])
+        return int(cursor.rowcount)
+
+
 def select_column(statement: str, arguments: Sequence[Any] = ()) -> list[Any]:
     """The first column of what the statement finds."""
     with connection.cursor() as cursor:

@@ -28,7 +28,14 @@ START_PATIENCE = timedelta(seconds=10)
 def look_after_runs() -> None:
     """Vouch for this host's runs; end or restart what is stuck; lose the runs of hosts that are gone."""
     ledger.renew(settings.HOST_KEY, kernel.boot_id())
-    ledger.lose_abandoned(settings.HOST_KEY)
+    if ledger.any_alive():
+        ledger.lose_abandoned(settings.HOST_KEY)
+        _look_at_all()
+    end_what_was_given_up()
+    forget_stale_ends()
+
+
+def _look_at_all() -> None:
     alive = StepRun.objects.filter(run__host_key=settings.HOST_KEY, status__in=ALIVE).select_related("run", "version")
     stuck = {step.run_id for step in alive if _needs_advance(step)}
     # Between two stages a crash leaves a run with no step alive: moving it on again is harmless for all others.
@@ -36,32 +43,33 @@ def look_after_runs() -> None:
     stuck |= set(between.values_list("id", flat=True))
     if stuck:
         advance(stuck)
-    end_what_was_given_up()
-    forget_stale_ends()
 
 
 def end_what_was_given_up() -> None:
     """Scripts of runs that are over in the record: another host lost sight of this one while its scripts ran on."""
-    for name, _, link in _over(layout.running_folder()):
-        if keeper.supervisor_of(Path(os.readlink(link))) is None:
+    for link in _over(layout.running_folder()):
+        folder = link.resolve()
+        if not link.is_symlink() or keeper.supervisor_of(folder) is None:
             link.unlink(missing_ok=True)
         else:
-            logger.warning("Step %s runs though its run is over; it is ended.", name)
-            keeper.stop_step(Path(os.readlink(link)), "The run was given up")
+            logger.warning("Step %s runs though its run is over; it is stopped.", link.name)
+            keeper.stop_step(folder, "The run was given up")
 
 
 def forget_stale_ends() -> None:
     """Take away links to ends of runs that are over: the end came after somebody else had given the run up."""
-    for _, _, link in _over(layout.ended_folder()):
+    for link in _over(layout.ended_folder()):
         link.unlink(missing_ok=True)
 
 
-def _over(folder: Path) -> list[tuple[str, int | None, Path]]:
-    """Names in the folder whose run is not alive on this host, or that name no run at all."""
+def _over(folder: Path) -> list[Path]:
+    """What lies in the folder for runs that are not alive on this host, or for no run at all."""
     names = {name: records.run_of(name) for name in os.listdir(folder)} if folder.exists() else {}
+    if not names:
+        return []
     runs = {run for run in names.values() if run is not None}
     alive = set(Run.objects.filter(pk__in=runs, host_key=settings.HOST_KEY, status__in=ALIVE).values_list("id", flat=True))
-    return [(name, run, folder / name) for name, run in names.items() if run not in alive]
+    return [folder / name for name, run in names.items() if run not in alive]
 
 
 def _needs_advance(step: StepRun) -> bool:

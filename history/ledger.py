@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from django.utils import timezone
 
-from core.rows import select_column, update_row
+from core.rows import execute, select_column, update_row
 from events.services import publish_all
 from history.models import Artifact, Host, Run, StepRun
 from history.services import run_event
@@ -52,9 +52,9 @@ class RunEnd:
 def renew(host_key: str, boot_id: str) -> None:
     """The host lives and vouches for its runs."""
     now = timezone.now()
-    if not Host.objects.filter(pk=host_key, boot_id=boot_id).update(seen_at=now):
+    if not execute(_SEEN, [now, host_key, boot_id]):
         Host.objects.update_or_create(pk=host_key, defaults={"boot_id": boot_id, "seen_at": now, "started_at": now})
-    Run.objects.filter(host_key=host_key, status__in=ALIVE).update(lease_expires_at=now + LEASE)
+    execute(_VOUCH, [now + LEASE, host_key])
 
 
 # The best waiting runs, taken by one statement. A directory's name carries the run's number: it is unique within its team.
@@ -74,9 +74,16 @@ _BEGIN_FIRST = """
     WHERE status = 'queued' AND stage = 1 AND run_id IN ({places}) RETURNING *
 """
 _COUNT_ALIVE = "SELECT count(*) FROM history_run WHERE host_key = %s AND status IN ('running', 'paused')"
+_SEEN = "UPDATE history_host SET seen_at = %s WHERE key = %s AND boot_id = %s"
+_VOUCH = "UPDATE history_run SET lease_expires_at = %s WHERE host_key = %s AND status IN ('running', 'paused')"
+_ANY_ALIVE = "SELECT 1 FROM history_run WHERE status IN ('running', 'paused') LIMIT 1"
 _ANY_WAITING = "SELECT 1 FROM history_run WHERE status = 'queued' LIMIT 1"
 _STOPPING = "SELECT id FROM history_run WHERE host_key = %s AND status IN ('running', 'paused') AND stop_requested_at IS NOT NULL"
 _IS_ALIVE = "status IN ('running', 'paused')"
+
+
+def any_alive() -> bool:
+    return bool(select_column(_ANY_ALIVE))
 
 
 def any_waiting() -> bool:

@@ -46,7 +46,8 @@ SECRET_KEY = _secret_key()
 
 HOST = env.text("PYSCHED_HOST", "127.0.0.1")
 PORT = env.integer("PYSCHED_PORT", 8000, least=1, most=65535)
-WORKERS = env.integer("PYSCHED_WORKERS", 2, least=1, most=64)
+# Scripts do not run in workers, and of a host's workers one moves its runs on at a time: a second costs 10 MB and waits.
+WORKERS = env.integer("PYSCHED_WORKERS", 1, least=1, most=64)
 MAX_RUNS = env.integer("PYSCHED_MAX_RUNS", max(4, 2 * (os.cpu_count() or 1)), least=1, most=10_000)
 HOST_KEY = env.text("PYSCHED_HOST_KEY") or f"{socket.gethostname()[:60]}-{_kept('host_id', 3)}"
 if len(HOST_KEY) > 90:

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django_q.conf import Conf
 
+import engine.tasks  # noqa: F401 - loaded before the fork, once for all workers
 from core import layout
 from core.addresses import is_any, url_of
 from core.kernel import hide_memory, limit_arenas
