@@ -17,6 +17,7 @@ from history.status import Status
 from operations import health
 from pyscheduler import docs
 from pyscheduler.reference import sections_of
+from pyscheduler.web.live import is_stream
 from schedules.models import ClockLease
 from tests.api.conftest import Caller
 
@@ -157,3 +158,13 @@ def test_many_teams_cost_no_more_queries(
     monkeypatch.setattr("history.querysets.MOST_TEAMS", 2)
     assert viewer.ok("GET", "stats")["runs"]["last_day"]["queued"] == 5
     assert queries() <= few
+
+
+def test_the_streams_are_described_too(viewer: Caller) -> None:
+    paths = viewer.ok("GET", "schema")["paths"]
+    for path in ("/api/v1/events", "/api/v1/runs/{id}/events"):
+        assert "text/event-stream" in paths[path]["get"]["responses"]["200"]["content"]
+        assert is_stream(path.format(id=1))
+    page = viewer.call("GET", "docs").whole.decode()
+    assert "/api/v1/runs/{id}/events" in page
+    assert "/api/v1/events" in page
