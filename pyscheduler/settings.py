@@ -257,6 +257,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "pyscheduler.streams.describe"],
     "ENUM_NAME_OVERRIDES": {
         "RunStatus": "history.status.Status",
         "RunKind": "history.status.Kind",
