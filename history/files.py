@@ -16,6 +16,7 @@ from history import logs
 from history.models import Run
 
 BLOCK = 256 * 1024
+_NO_PATHS = str.maketrans("\\:", "__")
 
 
 class OpenFile(NamedTuple):
@@ -49,8 +50,9 @@ def zip_all(run: Run) -> Iterator[bytes]:
 def _zipped(run: Run, paths: list[str]) -> Iterator[bytes]:
     sink = _Sink()
     with zipfile.ZipFile(cast(BinaryIO, sink), "w", zipfile.ZIP_DEFLATED) as archive:
+        taken: set[str] = set()
         for name, file in _members(run, paths):
-            with file, archive.open(_info(name, file), "w", force_zip64=True) as member:
+            with file, archive.open(_info(_entry(name, taken), file), "w", force_zip64=True) as member:
                 while block := file.read(BLOCK):
                     member.write(block)
                     yield sink.take()
@@ -76,6 +78,18 @@ def _open(run: Run, path: str) -> OpenFile:
     _has_started(run)
     descriptor = open_beneath(layout.runs_folder(), f"{run.output_dir}/{path}")
     return OpenFile(open(descriptor, "rb"), os.fstat(descriptor).st_size)
+
+
+def _entry(path: str, taken: set[str]) -> str:
+    """What the file is called in the zip, and put into `taken`.
+
+    To Windows a backslash parts folders and a colon names a drive: what is a name here could leave the folder there.
+    """
+    name = plain = path.translate(_NO_PATHS)
+    while name in taken:
+        name = f"{plain}~{len(taken)}"
+    taken.add(name)
+    return name
 
 
 def _info(name: str, file: BinaryIO) -> zipfile.ZipInfo:
