@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import FileResponse, StreamingHttpResponse
+from django.http import FileResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from rest_framework.request import Request
@@ -18,6 +18,7 @@ from core.downloads import AS_DATA
 from core.endpoint import WITH_CONFLICT, Endpoint, Nothing, call
 from core.paging import Part
 from history import files, logs
+from history.downloads import log_of
 from history.models import Run
 from history.querysets import Scope, named
 from history.services import request_stop
@@ -95,8 +96,7 @@ class Log(Endpoint):
         start = max(0, logs.tail_offset(run, self.query["tail"])) if "tail" in self.query else self.query.get("offset", 0)
         # Only up to the size that the headers tell: what is printed meanwhile is for the next call.
         start = min(start, end)
-        headers = {"Content-Length": str(end - start), "X-Next-Offset": str(end), "X-Run-Status": run.status}
-        return StreamingHttpResponse(logs.iterate(run, start, end), content_type="text/plain; charset=utf-8", headers=headers)
+        return log_of(run, start, end, {"X-Next-Offset": str(end), "X-Run-Status": run.status})
 
 
 class Files(Endpoint):

@@ -1,7 +1,8 @@
 """Logs and files of runs as downloads. They are a script's words, so no browser gets to run them on our address."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import PurePosixPath
+from typing import Any
 
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -14,21 +15,37 @@ from history import files, logs
 from history.models import Run
 
 
+class Personal(StreamingHttpResponse):
+    """Made while it is sent, which holds a thread of the web server for so long: it lends each person a few."""
+
+    def __init__(self, person: int, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.person = person
+
+
 @require_safe
 def download_log(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The log as far as it goes by now."""
     run = fetch(Run.objects.all(), person(request), pk=pk)
-    end = logs.size(run)
-    response = _streamed(logs.iterate(run, end=end), "text/plain; charset=utf-8", f"{run.safe_name}-{run.number}.log")
-    response["Content-Length"] = str(end)
+    disposition = _attachment(f"{run.safe_name}-{run.number}.log")
+    return log_of(run, 0, logs.size(run), {**AS_DATA, "Content-Disposition": disposition})
+
+
+def log_of(run: Run, start: int, end: int, headers: Mapping[str, str]) -> FileResponse:
+    """The bytes of a log from `start` to `end`, though it may go on growing."""
+    response = FileResponse(logs.opened(run, start), content_type="text/plain; charset=utf-8")
+    for name, value in {**headers, "Content-Length": str(end - start)}.items():
+        response[name] = value
     return response
 
 
 @require_safe
 def download_files(request: HttpRequest, pk: int) -> HttpResponseBase:
     """All files and the log as one zip, made while it is sent."""
-    run = fetch(Run.objects.all(), person(request), pk=pk)
-    return _streamed(files.zip_all(run), "application/zip", f"{run.safe_name}-{run.number}.zip")
+    user = person(request)
+    run = fetch(Run.objects.all(), user, pk=pk)
+    headers = {**AS_DATA, "Content-Disposition": _attachment(f"{run.safe_name}-{run.number}.zip")}
+    return Personal(user.pk, files.zip_all(run), content_type="application/zip", headers=headers)
 
 
 @require_safe
@@ -45,6 +62,5 @@ def download_file(request: HttpRequest, pk: int, path: str) -> HttpResponseBase:
     )
 
 
-def _streamed(blocks: Iterator[bytes], content_type: str, name: str) -> StreamingHttpResponse:
-    headers = {**AS_DATA, "Content-Disposition": content_disposition_header(True, name) or "attachment"}
-    return StreamingHttpResponse(blocks, content_type=content_type, headers=headers)
+def _attachment(name: str) -> str:
+    return content_disposition_header(True, name) or "attachment"

@@ -1,9 +1,9 @@
 """Reading a run's log: bytes as the scripts printed them. Nothing here holds more than a block of it in memory."""
 
+import io
 import os
-from collections.abc import Iterator
-from io import FileIO
 from pathlib import Path
+from typing import BinaryIO
 
 from core import layout
 from history.models import Run
@@ -36,19 +36,17 @@ def tail_offset(run: Run, lines: int) -> int:
         return _line_start(file.fileno(), lines) if file else 0
 
 
-def iterate(run: Run, offset: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """The log from `offset` up to `end`, or up to where it ended when this was called, in blocks.
+def opened(run: Run, offset: int = 0) -> BinaryIO:
+    """The log from `offset`, for the caller to close; an empty file while there is none.
 
-    So the number of bytes is known before the first is sent, though the run may go on printing.
+    It may grow while it is read: who has told its size before sends no more than that.
     """
-    return _blocks(run, offset, size(run) if end is None else end)
-
-
-def _blocks(run: Run, offset: int, end: int) -> Iterator[bytes]:
-    with _Opened(run) as file:
-        while file and offset < end and (block := os.pread(file.fileno(), min(BLOCK, end - offset), offset)):
-            offset += len(block)
-            yield block
+    try:
+        file = log_path(run).open("rb")
+    except FileNotFoundError:
+        return io.BytesIO()
+    file.seek(offset)
+    return file
 
 
 class _Opened:
@@ -56,9 +54,9 @@ class _Opened:
 
     def __init__(self, run: Run) -> None:
         self.path = log_path(run)
-        self.file: FileIO | None = None
+        self.file: io.FileIO | None = None
 
-    def __enter__(self) -> FileIO | None:
+    def __enter__(self) -> io.FileIO | None:
         try:
             self.file = self.path.open("rb", buffering=0)
         except FileNotFoundError:

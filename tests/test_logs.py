@@ -15,6 +15,7 @@ from core import layout
 from core.errors import NotFound
 from events.tail import CHUNK, FAR_BEHIND, Tail, complete_length
 from history import files, logs
+from history.downloads import log_of
 
 
 @pytest.fixture
@@ -30,11 +31,12 @@ def write_log(run: Any, content: bytes) -> Path:
 
 
 def tail(run: Any, lines: int) -> bytes:
-    return b"".join(logs.iterate(run, logs.tail_offset(run, lines)))
+    with logs.opened(run, logs.tail_offset(run, lines)) as file:
+        return file.read()
 
 
 def test_a_run_that_has_not_started_has_an_empty_log(run: Any) -> None:
-    assert (logs.size(run), logs.read(run, 0, 10), tail(run, 5), list(logs.iterate(run))) == (0, b"", b"", [])
+    assert (logs.size(run), logs.read(run, 0, 10), tail(run, 5)) == (0, b"", b"")
 
 
 def test_a_log_is_read_in_parts(run: Any) -> None:
@@ -70,12 +72,14 @@ def test_the_last_lines_are_found_across_blocks(run: Any) -> None:
     assert tail(run, 2) == b"099998\n099999\n"
 
 
-def test_a_log_is_streamed_up_to_where_it_ended_when_it_was_asked_for(run: Any) -> None:
+def test_a_log_is_sent_up_to_where_it_ended_when_it_was_asked_for(run: Any) -> None:
     path = write_log(run, b"x" * 200_000)
-    blocks = logs.iterate(run, 100)
+    end = logs.size(run)
     with path.open("ab") as file:
         file.write(b"later")
-    assert sum(len(block) for block in blocks) == 199_900
+    answer = log_of(run, 100, end, {})
+    assert answer["Content-Length"] == "199900", "and the web server sends no more than it says"
+    answer.close()
 
 
 def test_a_gigabyte_costs_no_memory(run: Any) -> None:
@@ -88,7 +92,8 @@ def test_a_gigabyte_costs_no_memory(run: Any) -> None:
     try:
         assert tail(run, 1) == b"last\n"
         assert logs.tail_offset(run, 2) == 0
-        assert sum(len(block) for block in logs.iterate(run)) == 2**30 + 6
+        with logs.opened(run) as file:
+            assert sum(len(block) for block in iter(lambda: file.read(65536), b"")) == 2**30 + 6
         assert tracemalloc.get_traced_memory()[1] < 2 * 1024 * 1024
     finally:
         tracemalloc.stop()
@@ -234,6 +239,17 @@ def test_the_zip_has_all_files_and_the_log(run: Any, folder: Path) -> None:
         assert sorted(archive.namelist()) == ["a.txt", "deep/b.bin", "old", "run.log"]
         assert archive.read("deep/b.bin") == (folder / "deep/b.bin").read_bytes()
         assert archive.read("run.log") == b"log\n"
+
+
+def test_no_name_in_the_zip_leads_out_of_the_folder_on_windows(run: Any, folder: Path) -> None:
+    names = ["..\\..\\evil.exe", "C:evil", "C_evil", "C\\evil", "in\\a:b"]
+    for name in names:
+        leave(run, folder, name, name.encode())
+    with zipfile.ZipFile(io.BytesIO(b"".join(files.zip_all(run)))) as archive:
+        found = archive.namelist()
+        assert not any(mark in name for name in found for mark in "\\:")
+        assert len(set(found)) == len(found) == len(names)
+        assert {archive.read(name).decode() for name in found} == set(names)
 
 
 def test_a_large_zip_is_never_whole_in_memory(run: Any, folder: Path) -> None:

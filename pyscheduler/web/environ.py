@@ -6,13 +6,16 @@ from urllib.parse import unquote_to_bytes
 
 from pyscheduler.web.answers import Scope
 
+# Each block is a trip to a thread and back; Django would make one of every four kilobytes.
+LEAST_BLOCK = 64 * 1024
+
 
 class FileBody:
     """`wsgi.file_wrapper`: a body that is read from a file, and needs no thread while a slow client takes it."""
 
-    def __init__(self, file: IO[bytes], block_size: int = 65536) -> None:
+    def __init__(self, file: IO[bytes], block_size: int = 0) -> None:
         self.file = file
-        self.block_size = block_size
+        self.block_size = max(block_size, LEAST_BLOCK)
 
     def __iter__(self) -> "FileBody":
         return self

@@ -1,10 +1,14 @@
 """Logs and progress as they grow, with real files."""
 
+import contextlib
 import json
+import select
 import socket
 import time
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.installation import Installation, add, memory, sockets
 
@@ -156,3 +160,17 @@ def test_a_client_that_is_killed_leaves_nothing_behind(site: Installation, run: 
     while sockets(site.web.pid) > before and time.monotonic() < deadline:
         time.sleep(0.05)
     assert sockets(site.web.pid) <= before
+
+
+@pytest.mark.parametrize("path", ["/history/{run}/log", "/api/v1/runs/{run}/log"])
+def test_slow_readers_of_a_log_do_not_keep_others_from_it(site: Installation, run: int, log: Path, path: str) -> None:
+    add(log, b"0123456789abcde\n" * 400_000)
+    path = path.format(run=run)
+    head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\n" + "".join(f"{k}: {v}\r\n" for k, v in site.cookie("viewer").items())
+    with contextlib.ExitStack() as stack:
+        for _ in range(40):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=30))
+            client.sendall(f"{head}\r\n".encode())
+        assert select.select([client], [], [], 30)[0]
+        status, headers, body = site.request("GET", path, headers=site.cookie("viewer"))
+    assert (status, headers["content-length"], len(body)) == (200, "6400000", 6_400_000)
