@@ -35,8 +35,8 @@ def page(place: Installation) -> Iterator[Any]:
         assert [fault for fault in faults if refused not in fault] == []
 
 
-def log_in(place: Installation, page: Any) -> None:
-    cookie = {"name": "sessionid", "value": place.people["editor"]["session"], "url": f"http://127.0.0.1:{place.port}"}
+def log_in(place: Installation, page: Any, role: str = "editor") -> None:
+    cookie = {"name": "sessionid", "value": place.people[role]["session"], "url": f"http://127.0.0.1:{place.port}"}
     page.context.add_cookies([cookie])
 
 
@@ -376,3 +376,90 @@ def test_lists_and_pages_follow_a_run_without_a_reload(place: Installation, page
         expect(page.locator(region)).to_contain_text("Running")
         place.tell("end_run", run_id=run["id"], status="failed")
         expect(page.locator(region)).to_contain_text("Failed")
+
+
+# Viewers and runners; the run dialog; what the coloured button is
+
+
+@pytest.mark.parametrize("role", ["viewer", "runner"])
+def test_who_may_only_read_has_a_page_without_a_fault(place: Installation, role: str) -> None:
+    thread = new_thread(place, f"Read by {role}")
+    with browser.opened(base_url=f"http://127.0.0.1:{place.port}") as page:
+        log_in(place, page, role)
+        faults = browser.faults_of(page)
+        page.goto(f"/threads/{thread}")
+        page.wait_for_selector("html[data-ready]")
+        expect(page.locator(".editor-paint .tok-string")).to_have_text("'hello'")
+        expect(page.locator(".editor-gutter span")).to_have_count(2)
+    assert faults == []
+
+
+def test_the_run_dialog_tells_of_unsaved_changes_and_can_save_them_first(place: Installation, page: Any) -> None:
+    thread = new_thread(place, "Half saved")
+    page.goto(f"/threads/{thread}")
+    dialog, save, run = page.locator("#run-thread"), page.locator("#save-button"), page.locator("#run-button")
+    expect(run).to_contain_class("primary")
+    expect(save).not_to_contain_class("primary")
+    run.click()
+    expect(dialog).to_contain_text("Version 1 runs.")
+    expect(dialog).not_to_contain_text("unsaved changes", use_inner_text=True)
+    dialog.get_by_label("Close").click()
+    page.fill("#source", "print('changed'\n")
+    expect(save).to_contain_class("primary")
+    expect(run).not_to_contain_class("primary")
+    run.click()
+    expect(dialog).to_contain_text("Your unsaved changes are not in it.", use_inner_text=True)
+    dialog.get_by_role("button", name="Save and run").click()
+    page.get_by_text("not saved as a version").wait_for()
+    expect(dialog).to_be_hidden()
+    page.fill("#source", "print('changed')\n")
+    run.click()
+    dialog.get_by_role("button", name="Save and run").click()
+    page.wait_for_url(re.compile(r"/history/\d+$"))
+    started = api(place, "GET", f"runs/{page.url.rpartition('/')[2]}")
+    assert [step["version"] for step in started["steps"]] == [2]
+
+
+def test_typing_back_what_is_saved_is_no_change(place: Installation, page: Any) -> None:
+    page.goto(f"/threads/{new_thread(place, 'There and back')}")
+    page.locator("#source").press("Control+End")
+    page.keyboard.type("x")
+    expect(page.locator("#save-button")).to_contain_class("primary")
+    page.keyboard.press("Backspace")
+    expect(page.locator("#save-button")).not_to_contain_class("primary")
+
+
+def test_a_process_says_that_its_changes_are_not_saved(place: Installation, page: Any) -> None:
+    thread = new_thread(place, "Only step")
+    process = api(place, "POST", "processes", name="Unsaved", steps=[{"thread": thread, "stage": 1}])["id"]
+    page.goto(f"/processes/{process}")
+    expect(page.locator("#run-button")).to_contain_class("primary")
+    page.fill("[name=description]", "Other")
+    expect(page.locator("#save-button")).to_contain_class("primary")
+    page.click("#run-button")
+    expect(page.locator("#run-process")).to_contain_text("Your unsaved changes are not in it.", use_inner_text=True)
+    page.keyboard.press("Escape")
+    page.click("#save-button")
+    page.get_by_text("Unsaved is saved.").wait_for()
+    expect(page.locator("#save-button")).not_to_contain_class("primary")
+
+
+def test_an_error_takes_the_place_of_good_news(place: Installation, page: Any) -> None:
+    page.goto(f"/threads/{new_thread(place, 'Good and bad')}")
+    settings = page.locator("#thread-settings")
+    settings.locator("summary").click()
+    settings.get_by_role("button", name="Save settings").click()
+    page.get_by_text("The settings are saved.").wait_for()
+    settings.locator("summary").click()
+    settings.get_by_label("Timeout in seconds").fill("0")
+    settings.get_by_role("button", name="Save settings").click()
+    settings.locator(".errors").first.wait_for()
+    expect(page.locator(".toast.good")).to_have_count(0)
+
+
+def test_without_folders_the_rows_of_a_viewer_are_as_wide_as_the_page(place: Installation) -> None:
+    with browser.opened(viewport={"width": 1280, "height": 800}, base_url=f"http://127.0.0.1:{place.port}") as page:
+        log_in(place, page, "viewer")
+        page.goto("/threads/")
+        rows, whole = page.evaluate("['#results', '.page'].map(name => document.querySelector(name).clientWidth)")
+    assert rows == whole
