@@ -1,12 +1,15 @@
 """Scripts and CSVs are judged in time, whatever they are made of."""
 
+import resource
 import time
+from typing import Any
 
 import pytest
 
 from core.errors import InvalidInput
 from threads.checks import check_csv, check_syntax
 from threads.compiling import find_fault
+from threads.services import save_draft
 
 CRASHES = "[a " + "for a in b " * 80_000 + "]"
 FREEZES = "f'" + "{a}" * 300_000 + "'"
@@ -78,3 +81,15 @@ def test_quotes_without_sense_cost_no_time(text: str) -> None:
     except InvalidInput:
         pass
     assert time.process_time() - began < 0.2
+
+
+def test_the_page_of_a_hostile_draft_is_shown_and_costs_once(people: Any, make_thread: Any, as_user: Any) -> None:
+    thread = make_thread()
+    save_draft(thread=thread, user=people.editor, source=FREEZES + "\n\n\n", revision=None)
+    client = as_user(people.editor)
+    began = time.process_time()
+    assert "too complex to compile" in client.get(f"/threads/{thread.pk}").content.decode()
+    assert time.process_time() - began < 2
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert client.get(f"/threads/{thread.pk}").status_code == 200
+    assert resource.getrusage(resource.RUSAGE_CHILDREN) == before, "no child has run"
