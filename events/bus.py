@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connection, connections
@@ -34,6 +35,8 @@ class Bus:
         self._bell = Listener(layout.bells(), WEB_BELL)
         self._ears: Ears | None = None
         self._is_behind = False
+        self._attending = 0
+        self._catching_up = asyncio.Lock()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -46,11 +49,18 @@ class Bus:
             self._ears = Ears(self._wake.set)
             self._tasks.append(asyncio.create_task(self._ears.keep_listening(self.in_reader)))
 
-    async def catch_up(self) -> None:
-        """While nobody listened nothing was read: go on from the newest event. What came before is the replay's to tell."""
-        if self._is_behind:
-            self._is_behind = False
-            await self.in_reader(self.outbox.start)
+    @asynccontextmanager
+    async def attention(self) -> AsyncGenerator[None]:
+        """Within it the outbox is read. While nobody listened nothing was: the place moves on to the newest event first."""
+        self._attending += 1
+        try:
+            async with self._catching_up:
+                if self._is_behind:
+                    await self.in_reader(self.outbox.start)
+                    self._is_behind = False
+            yield
+        finally:
+            self._attending -= 1
 
     async def replay(self, cursor: int) -> Replay:
         return await self.in_reader(self.outbox.replay, cursor)
@@ -84,11 +94,10 @@ class Bus:
             except TimeoutError:
                 rung = False
             self._wake.clear()
-            if not self.hub.subscribers:
+            if not self._attending:
                 self._is_behind = True
                 continue
             try:
-                await self.catch_up()
                 if rung or await self.in_reader(self.outbox.has_changed):
                     self.hub.deliver(await self.in_reader(self.outbox.look))
             except DatabaseError as error:

@@ -25,7 +25,8 @@ class Subscriber:
         self.teams = teams
         self.browser = browser
         self.pending: dict[Topic, Heard] = {}
-        self.floor = 0
+        # Below any id: nothing was replayed yet.
+        self.floor = -1
         self.overflowed = False
         self.evicted = False
         self.closed = False

@@ -81,8 +81,6 @@ class Stream:
         self._open()
         try:
             yield sse.OPENING
-            await self.board.bus.catch_up()
-            self._place = self.board.bus.outbox.settled
             await self._replay()
             while not self.subscriber.closed and await self._is_allowed():
                 self.subscriber.wake.clear()

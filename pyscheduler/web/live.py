@@ -51,10 +51,14 @@ class Live:
         if len(self.board.hub.subscribers) >= MOST_STREAMS:
             await refuse(scope, send, 503, "Too many streams are open.", {"Retry-After": "5"})
             return
+        async with self.board.bus.attention():
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             stream, user_id = await self._admit(scope)
         except (Busy, DatabaseError):
-            await refuse(scope, send, 503, "The server has more to do than it can; try again in a moment.", {"Retry-After": "1"})
+            await refuse(scope, send, 503, "The server is overloaded; try again in a moment.", {"Retry-After": "1"})
         except DomainError as error:
             challenge = {"WWW-Authenticate": CHALLENGE} if error.status == 401 else {}
             await refuse(scope, send, error.status, error.message, challenge)
@@ -154,7 +158,7 @@ def _topics(text: str) -> tuple[frozenset[Topic], int | None]:
     if len(logs) > 1:
         raise InvalidInput.of("topics", "One stream follows one log.")
     if not topics and not logs:
-        raise InvalidInput.of("topics", f"Say what to listen to: {', '.join(TOPICS)}.")
+        raise InvalidInput.of("topics", f"Name what to listen to: {', '.join(TOPICS)}.")
     return frozenset(topics), next(iter(logs), None)
 
 
