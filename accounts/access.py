@@ -73,14 +73,14 @@ def require(user: User | AnonymousUser, team: Team, needed: Role) -> None:
     if role is None:
         raise NotFound
     if not role.covers(needed):
-        raise Forbidden(f"That takes the role {needed.label} ({MEANINGS[needed]}); in {team.name} you are {role.label}.")
+        raise Forbidden(f"This needs the {needed.label} role ({MEANINGS[needed]}); in {team.name} you are {role.label}.")
 
 
 def require_somewhere(user: User | AnonymousUser, needed: Role) -> list[Team]:
     """The teams in which the user holds the role or a higher one; Forbidden when there is none."""
     teams = teams_where(user, needed)
     if not teams:
-        raise Forbidden(f"That takes the role {needed.label} ({MEANINGS[needed]}), which you have in no team; ask an owner for it.")
+        raise Forbidden(f"This needs the {needed.label} role ({MEANINGS[needed]}), which you have in no team; ask an owner for it.")
     return teams
 
 
@@ -103,7 +103,7 @@ def team_named(user: User | AnonymousUser, slug: str) -> Team:
     """The team of that slug among those the user belongs to; InvalidInput by field else."""
     team = teams_of(user).filter(slug=slug).first()
     if team is None:
-        raise InvalidInput.of("team", f"There is no team {slug!r} for you.")
+        raise InvalidInput.of("team", f"There is no team {slug!r}, or you are not in it.")
     return team
 
 
@@ -115,7 +115,7 @@ def team_for(user: User | AnonymousUser, slug: str | None, needed: Role) -> Team
         return team
     able = require_somewhere(user, needed)
     if len(able) > 1:
-        raise InvalidInput.of("team", "Say for which team: " + ", ".join(team.slug for team in able) + ".")
+        raise InvalidInput.of("team", "Which team? Choose one of: " + ", ".join(team.slug for team in able) + ".")
     return able[0]
 
 

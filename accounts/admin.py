@@ -151,7 +151,7 @@ class MembershipAdmin(VerbAdmin):
 
 class ApiKeyForm(VerbForm):
     scopes = forms.MultipleChoiceField(choices=Scope.choices, widget=forms.CheckboxSelectMultiple, initial=list(Scope.values))
-    days = forms.IntegerField(required=False, help_text="How many days it lives; empty for no end.")
+    days = forms.IntegerField(required=False, help_text="Valid for how many days; empty for no expiry.")
     text = ""
 
     def carry_out(self, user: Any, row: ApiKey | None) -> ApiKey:

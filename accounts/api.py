@@ -114,7 +114,7 @@ class Members(Endpoint):
 
     @call("Add a member", body=MemberBody, answer=MemberShape, status=201, refusals=WITH_CONFLICT)
     def post(self, request: Request) -> Response:
-        """For owners. Who is a member already gets the role."""
+        """For owners. An existing member gets the new role."""
         given = self.body(MemberBody)
         team = team_named(caller(request), given["team"])
         require(caller(request), team, Role.OWNER)
@@ -195,7 +195,7 @@ def _key(request: Request, pk: int) -> Any:
 class Audit(Endpoint):
     @call("Read the audit log", query=AuditQuery, answer=AuditShape, many=True)
     def get(self, request: Request) -> Response:
-        """Who did what, newest first. For owners: of their teams; for operators: of all."""
+        """Who did what, newest first. For owners: of their teams; for administrators: of all."""
         user, wanted = caller(request), self.query
         rows = audit_visible_to(user).select_related("team")
         if team := wanted.get("team"):

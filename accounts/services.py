@@ -93,9 +93,9 @@ def delete_user(*, user: User, by: User) -> None:
     Conflict when a team would have no owner left.
     """
     if not by.is_superuser:
-        raise Forbidden("People are deleted by an operator.")
+        raise Forbidden("Only an administrator can delete people.")
     if by.pk == user.pk:
-        raise Conflict("Nobody deletes himself: the last operator would lock everybody out.")
+        raise Conflict("You cannot delete yourself: the last administrator would lock everyone out.")
     for team in Team.objects.filter(memberships__user=user, memberships__role=Role.OWNER).order_by("pk"):
         _keep_an_owner(team, user)
     record(user=by, verb="deleted", target=user)
@@ -133,7 +133,7 @@ def create_api_key(
     if by and by.key:
         _check_no_wider(by.key, team)
     if team and not user.is_superuser and not Membership.objects.filter(user=user, team=team).exists():
-        raise InvalidInput.of("team", f"{user.username} is no member of {team.name}.")
+        raise InvalidInput.of("team", f"{user.username} is not a member of {team.name}.")
     text = KEY_MARK + secrets.token_urlsafe(32)
     key = ApiKey.objects.create(
         user=user,

@@ -87,7 +87,7 @@ class KeyBody(Strict):
     read_only_names = frozenset({"id", "prefix", "user", "created_at", "expires_at", "last_used_at", "revoked_at"})
 
     name = Text()
-    team = Text(required=False, allow_null=True, max_length=60, help_text="The slug of the one team it shall act in.")
+    team = Text(required=False, allow_null=True, max_length=60, help_text="The slug of the one team it may act in.")
     scopes = Several(child=serializers.ChoiceField(choices=Scope.choices), required=False, max_length=len(Scope.values))
     days = Whole(required=False, allow_null=True, help_text="How long it is good for, from 1 to 3650; for ever when left out.")
 

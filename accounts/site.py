@@ -20,7 +20,7 @@ class PlatformSite(admin.AdminSite):
 
     site_header = "PyScheduler administration"
     site_title = "PyScheduler"
-    index_title = "Everything there is"
+    index_title = "All records"
     password_change_form = OwnPasswordForm
 
     def has_permission(self, request: HttpRequest) -> bool:
@@ -34,5 +34,5 @@ class PlatformSite(admin.AdminSite):
         if self.has_permission(request):
             return HttpResponseRedirect(target)
         if request.user.is_authenticated:
-            raise Forbidden(f"The administration is for operators; you are logged in as {request.user.get_username()}.")
+            raise Forbidden(f"The administration is for administrators; you are logged in as {request.user.get_username()}.")
         return redirect_to_login(target)

@@ -52,9 +52,9 @@ def _answer_foreign(error: Exception) -> Response:
     if isinstance(error, IntegrityError):
         # What was checked has changed until it was written: somebody else was at it in the same moment.
         logger.warning("A change did not fit the database any more.", exc_info=error)
-        return Response(error_body("conflict", "Somebody changed the same thing at the same moment; look again and retry."), status=409)
+        return Response(error_body("conflict", "Someone else changed this just now; reload and try again."), status=409)
     logger.error("A call of the API failed.", exc_info=error)
-    return Response(error_body("server_error", "The platform failed at this; the operator finds it in the log."), status=500)
+    return Response(error_body("server_error", "Something went wrong; the details are in the server log."), status=500)
 
 
 def _by_field(detail: Any, prefix: str = "") -> Iterator[tuple[str, list[str]]]:

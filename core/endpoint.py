@@ -110,7 +110,7 @@ class Strict(serializers.Serializer[Any]):
         return name in self.read_only_names and bool(self.context.get("whole"))
 
     def _unknown(self, name: str) -> str:
-        return "This is not yours to set." if name in self.read_only_names else "There is no such field."
+        return "This field is read-only." if name in self.read_only_names else "There is no such field."
 
 
 class Nothing(Strict):
@@ -143,10 +143,10 @@ REFUSALS = {
     400: "Something that was sent cannot be used; `fields` says what.",
     401: "No key and no session, or one that is not known.",
     403: "The role in this team, or the key's scopes, do not allow it.",
-    404: "There is nothing here, or it is not yours to see.",
-    409: "It does not fit what is there now.",
+    404: "Not found, or you have no access to it.",
+    409: "It conflicts with the current state.",
     413: "What was sent is too large.",
-    415: "This kind of content, or of file, is not taken here.",
+    415: "This kind of content, or of file, is not accepted.",
     429: "Too many requests; `Retry-After` says when to come back.",
 }
 

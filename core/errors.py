@@ -55,14 +55,14 @@ class Forbidden(DomainError):
 
 
 class NotFound(DomainError):
-    """There is nothing here, or it is not yours to see."""
+    """Not found, or you have no access to it."""
 
     status = 404
     code = "not_found"
 
 
 class Conflict(DomainError):
-    """That does not fit what is there now."""
+    """That conflicts with the current state."""
 
     status = 409
     code = "conflict"
@@ -76,7 +76,7 @@ class TooLarge(InvalidInput):
 
 
 class UnsupportedType(InvalidInput):
-    """This kind of file is not taken here."""
+    """This kind of file is not accepted."""
 
     status = 415
     code = "unsupported_type"

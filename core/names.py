@@ -19,7 +19,7 @@ def clean_name(name: str) -> str:
     if not cleaned:
         raise InvalidInput.of("name", "Give it a name.")
     if len(cleaned) > MAX_NAME:
-        raise InvalidInput.of("name", f"The name has {len(cleaned)} characters; {MAX_NAME} are the most.")
+        raise InvalidInput.of("name", f"The name has {len(cleaned)} characters; the limit is {MAX_NAME}.")
     if any(unicodedata.category(char) in ("Cc", "Cf", "Cs") and char not in JOINERS for char in cleaned):
         raise InvalidInput.of("name", "The name has control characters in it, or invisible ones that change how it reads.")
     if not any(char.isalnum() for char in cleaned):

@@ -47,7 +47,7 @@ def check_parameters(parameters: Any) -> dict[str, Any]:
     if not isinstance(parameters, dict) or any(not isinstance(name, str) for name in parameters):
         raise _fault("Parameters are names with values.")
     if len(parameters) > MAX_PARAMETERS:
-        raise _fault(f"There are {len(parameters)} parameters; {MAX_PARAMETERS} are the most.")
+        raise _fault(f"There are {len(parameters)} parameters; the limit is {MAX_PARAMETERS}.")
     for name, value in parameters.items():
         if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
             raise _fault(f"The name of a parameter has 1 to {MAX_NAME} characters, none of them control characters.")
@@ -55,10 +55,10 @@ def check_parameters(parameters: Any) -> dict[str, Any]:
             raise _fault(f"{name}: {fault[1]}")
     size = len(json.dumps(parameters))
     if size > MAX_BYTES:
-        raise _fault(f"The parameters have {size:,} bytes as JSON; {MAX_BYTES:,} are the most.")
+        raise _fault(f"The parameters have {size:,} bytes as JSON; the limit is {MAX_BYTES:,}.")
     for name, value in parameters.items():
         if (length := len(text_of(value))) > MAX_VALUE:
-            raise _fault(f"The value of {name!r} has {length:,} characters; {MAX_VALUE:,} are the most.")
+            raise _fault(f"The value of {name!r} has {length:,} characters; the limit is {MAX_VALUE:,}.")
     return parameters
 
 

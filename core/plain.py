@@ -19,7 +19,7 @@ def text_fault(text: str) -> str | None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "There is half of a surrogate pair in it, which is no text."
+        return "There is half of a surrogate pair in it, which is not text."
     return None
 
 
@@ -37,7 +37,7 @@ def _faults(value: Any, path: str) -> Iterator[tuple[str, str]]:
         elif isinstance(item, dict):
             for name, inner in item.items():
                 if not isinstance(name, str) or text_fault(name):
-                    yield place, "A name in it is no text that can be kept."
+                    yield place, "A name in it is not text that can be kept."
                 waiting.append((inner, f"{place}.{name}" if place else name, depth + 1))
         elif isinstance(item, list):
             waiting.extend((inner, f"{place}.{position}" if place else str(position), depth + 1) for position, inner in enumerate(item))
@@ -49,7 +49,7 @@ def _fault_of(item: Any, depth: int) -> str | None:
     if isinstance(item, str):
         return text_fault(item)
     if isinstance(item, float) and not math.isfinite(item):
-        return "This number is too large, or is none."
+        return "This is not a number, or it is too large."
     if isinstance(item, int) and abs(item) >= 10**MAX_DIGITS:
         return f"This number has more than {MAX_DIGITS} digits."
     if item is not None and not isinstance(item, (bool, int, float, str, list, dict)):

@@ -80,7 +80,7 @@ class Stop(Endpoint):
     @call("Stop a run", body=Nothing, answer=RunShape, refusals=WITH_CONFLICT)
     def post(self, request: Request, pk: int) -> Response:
         """One that waits ends at once. Of one that runs the whole tree of processes is ended: politely, then by force.
-        409 when it has ended already."""
+        409 when it has already ended."""
         run = fetch_run(request, pk, Role.RUNNER)
         self.body(Nothing)
         return answer_run(request_stop(run=run, user=caller(request)))

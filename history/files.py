@@ -35,7 +35,7 @@ def open_artifact(run: Run, path: str) -> OpenFile:
     except FileNotFoundError:
         raise NotFound(f"{path} was recorded, but it is no longer there.") from None
     except UnsafeFile:
-        raise NotFound(f"{path} is no plain file of this run any more, so it is not opened.") from None
+        raise NotFound(f"{path} is not a plain file of this run any more, so it is not opened.") from None
 
 
 def zip_all(run: Run) -> Iterator[bytes]:

@@ -145,7 +145,7 @@ def request_stop(*, run: Run, user: User) -> Run:
     if not (_stop_waiting(run, user) or _stop_alive(run, user)):
         run.refresh_from_db()
         if run.is_final:
-            raise Conflict(f"Run #{run.number} has ended already ({run.state.label.lower()}).")
+            raise Conflict(f"Run #{run.number} has already ended ({run.state.label.lower()}).")
         return run
     record(user=user, verb="stopped", target=run)
     run.refresh_from_db()

@@ -69,7 +69,7 @@ def success_rate(good: int, broken: int) -> float | None:
 class Trigger(models.TextChoices):
     """What started a run."""
 
-    MANUAL = "manual", "By hand"
+    MANUAL = "manual", "Manual"
     API = "api", "API"
     URL = "url", "URL"
     SCHEDULE = "schedule", "Schedule"

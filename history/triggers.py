@@ -87,7 +87,7 @@ def _only(found: list[Any], safe_name: str) -> Any:
 
 
 WAITING = """202 with the run at once. With `?wait=SECONDS` 200 with the run when it has ended by then; else 202 with the run as it
-is. 300 seconds are the most, for proxies end a silent answer about then. Two callers can wait at a time, for each holds one of the few
+is. The limit is 300 seconds, for proxies end a silent answer about then. Two callers can wait at a time, for each holds one of the few
 places the server answers from: a third is answered 202 at once."""
 
 

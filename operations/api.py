@@ -40,7 +40,7 @@ class Health(Endpoint):
     permission_classes = []
     throttle_classes = []
 
-    @call("Is the platform well?", answer=HealthShape, also={503: HealthShape}, refusals=(400,), auth=[])
+    @call("Health", answer=HealthShape, also={503: HealthShape}, refusals=(400,), auth=[])
     def get(self, request: Request) -> Response:
         """`ok`; `degraded`: it answers, but something does not work; `down` (503): the database does not answer."""
         now = recent_health()
@@ -87,7 +87,7 @@ class StatsShape(serializers.Serializer[Any]):
 
 
 class Stats(Endpoint):
-    @call("Figures of all you may see", answer=StatsShape, refusals=(401, 429))
+    @call("Statistics", answer=StatsShape, refusals=(401, 429))
     def get(self, request: Request) -> Response:
         user = caller(request)
         schedules = Schedule.objects.visible_to(user)

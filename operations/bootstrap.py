@@ -67,7 +67,7 @@ def readable_password() -> str:
 
 def _usable(username: str) -> str:
     if User.objects.filter(username=username).exists():
-        raise CommandError(f"PYSCHED_ADMIN_USERNAME: {username!r} is a user who is no administrator; choose another name")
+        raise CommandError(f"PYSCHED_ADMIN_USERNAME: {username!r} is a user who is not an administrator; choose another name")
     try:
         User(username=username).clean_fields(exclude=["password"])
     except ValidationError as error:

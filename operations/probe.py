@@ -41,7 +41,7 @@ class Api:
     def __init__(self, url: str, key: str) -> None:
         self.url = url.rstrip("/")
         if not self.url.startswith(("http://", "https://")):
-            raise Missing(f"{url!r} is no address; use http://host:port")
+            raise Missing(f"{url!r} is not an address; use http://host:port")
         self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         if settings.BEHIND_TLS and self.url.startswith("http:"):
             # We stand where the proxy stands, behind TLS.

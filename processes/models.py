@@ -21,7 +21,7 @@ MAX_STEPS = 100
 
 class OnFailure(models.TextChoices):
     STOP = "stop", "Stop the process"
-    CONTINUE = "continue", "Go on"
+    CONTINUE = "continue", "Continue"
 
 
 class Process(models.Model):

@@ -110,14 +110,14 @@ class OneSchedule(Endpoint):
             kind = target_type or (Kind.THREAD if schedule.thread_id else Kind.PROCESS)
             given["target"] = _target(user, kind, given["target"], schedule.team.slug)
         elif target_type:
-            raise InvalidInput.of("target", "Say which one, with its type.")
+            raise InvalidInput.of("target", "Name the target, with its type.")
         return _one(services.change_schedule(schedule=schedule, user=user, **given))
 
 
 class Toggle(Endpoint):
     @call("Enable or disable a schedule", body=ToggleBody, answer=ScheduleShape, refusals=WITH_CONFLICT)
     def post(self, request: Request, pk: int) -> Response:
-        """Sets `enabled`, or turns it over when nothing is sent."""
+        """Sets `enabled`, or toggles it when nothing is sent."""
         schedule = _schedule(request, pk, Role.EDITOR)
         enabled = self.body(ToggleBody).get("enabled", not schedule.enabled)
         return _one(services.set_enabled(schedule=schedule, user=caller(request), enabled=enabled))

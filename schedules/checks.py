@@ -67,14 +67,14 @@ class TimingInput:
         seconds = self.interval_seconds
         takes = f"a whole number of seconds from 1 to {MAX_INTERVAL_SECONDS:,} (366 days)"
         if seconds is None:
-            raise InvalidInput.of("interval_seconds", f"Say how often: {takes}.")
+            raise InvalidInput.of("interval_seconds", f"Enter how often: {takes}.")
         if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= MAX_INTERVAL_SECONDS:
             raise InvalidInput.of("interval_seconds", f"Use {takes}.")
         return seconds
 
     def _run_at(self, now: datetime) -> datetime:
         if self.run_at is None or self.run_at == "":
-            raise InvalidInput.of("run_at", "Say when it shall run.")
+            raise InvalidInput.of("run_at", "Enter when it should run.")
         moment = read_moment(self.run_at, self.timezone, "run_at")
         if moment <= now and moment != self.kept_run_at:
             raise InvalidInput.of("run_at", "That time has passed; choose a later one.")

@@ -112,7 +112,7 @@ class Clock:
         now = time.monotonic()
         if fault != self._last_fault or now - self._logged_at >= REPEAT_LOG_SECONDS:
             self._last_fault, self._logged_at = fault, now
-            logger.error("The clock could not do its turn and tries again in a second.", exc_info=error)
+            logger.error("The scheduler could not do its turn and tries again in a second.", exc_info=error)
 
     def _leave(self) -> None:
         try:

@@ -133,7 +133,7 @@ def parse(text: object) -> Cron:
     if not isinstance(text, str):
         raise InvalidInput.of("cron", "Write the cron expression as text, like 0 7 * * *.")
     if len(text) > MAX_LENGTH:
-        raise InvalidInput.of("cron", f"The expression has {len(text)} characters; {MAX_LENGTH} are the most.")
+        raise InvalidInput.of("cron", f"The expression has {len(text)} characters; the limit is {MAX_LENGTH}.")
     return _parse(text)
 
 
@@ -175,7 +175,7 @@ def _five_parts(expression: str) -> list[str]:
 
 def _fault_of(rule: FieldRule, part: str) -> str | None:
     """What is wrong with one field, in words that say what it takes; None when nothing is."""
-    takes = f"it takes {rule.takes}; * for every; lists (1,2), ranges (1-5) and steps (*/2)."
+    takes = f"it accepts {rule.takes}; * for every; lists (1,2), ranges (1-5) and steps (*/2)."
     shown = "".join(char if char.isprintable() else "�" for char in part[:40]) + ("…" if len(part) > 40 else "")
     try:
         values = rule.field.parse(part)

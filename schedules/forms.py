@@ -48,7 +48,7 @@ class ScheduleForm(forms.Form):
     )
     interval = forms.CharField(
         initial="1",
-        error_messages={"required": "Say how often: a whole number, like 15."},
+        error_messages={"required": "Enter how often: a whole number, like 15."},
         widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"}),
     )
     unit = forms.ChoiceField(

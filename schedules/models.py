@@ -24,7 +24,7 @@ class ScheduleKind(models.TextChoices):
     CRON = "cron", "Cron"
     INTERVAL = "interval", "Interval"
     ONCE = "once", "Once"
-    MANUAL = "manual", "By hand only"
+    MANUAL = "manual", "Manual only"
 
 
 class Schedule(models.Model):

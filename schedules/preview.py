@@ -77,7 +77,7 @@ def description_of(row: Timed) -> str:
         local = timing.run_at.astimezone(timing.zone)
         words = f"Once, on {local.day} {local:%B %Y at %H:%M:%S}".removesuffix(":00")
     else:
-        return "By hand only"
+        return "Manual only"
     return f"{words} ({timing.zone.key})"
 
 

@@ -103,7 +103,7 @@ class ComingShape(serializers.Serializer[Any]):
 
 class ClockShape(serializers.Serializer[Any]):
     running = serializers.BooleanField()
-    holder = serializers.CharField(help_text="Which clock leads.")
+    holder = serializers.CharField(help_text="Which scheduler leads.")
     beat_at = serializers.DateTimeField(allow_null=True)
     due = serializers.IntegerField(help_text="Due times that have come and were not started yet.")
     late_seconds = serializers.FloatField()

@@ -65,6 +65,6 @@ def test_a_team_is_not_left_without_an_owner_by_deleting_him(people):
 def test_people_are_deleted_by_operators_and_nobody_deletes_himself(people):
     with pytest.raises(Forbidden):
         delete_user(user=people.viewer, by=people.owner)
-    with pytest.raises(Conflict, match="himself"):
+    with pytest.raises(Conflict, match="yourself"):
         delete_user(user=people.operator, by=people.operator)
     assert User.objects.filter(username__in=["viewer", "operator"]).count() == 2

@@ -190,7 +190,7 @@ def test_runs_are_started_and_stopped_and_one_bad_row_stops_no_other(operator, p
     assert "Stopping: 1." in texts(act(operator, Run, "stop", [run]))
     run.refresh_from_db()
     assert (run.status, run.stop_requested_by) == (Status.STOPPED, "operator")
-    assert "has ended already" in texts(act(operator, Run, "stop", [run]))[-1]
+    assert "has already ended" in texts(act(operator, Run, "stop", [run]))[-1]
     act(operator, Run, "again", [run])
     assert Run.objects.filter(status=Status.QUEUED).count() == 1
 

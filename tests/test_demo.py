@@ -59,7 +59,7 @@ def test_a_name_that_cannot_be_used_is_told_with_its_variable(settings, name):
 
 def test_an_ordinary_person_is_not_made_administrator(settings):
     User.objects.create_user("admin", password="mine")
-    with pytest.raises(CommandError, match="no administrator"):
+    with pytest.raises(CommandError, match="not an administrator"):
         ensure_administrator()
     assert not User.objects.filter(is_superuser=True).exists()
 

@@ -113,7 +113,7 @@ def test_who_is_no_operator_is_told_so_at_the_admin(people, as_user, is_staff):
     User.objects.filter(pk=people.owner.pk).update(is_staff=is_staff)
     answer = as_user(people.owner).get("/admin/", follow=True)
     assert answer.status_code == 403
-    assert "for operators; you are logged in as owner" in answer.content.decode()
+    assert "for administrators; you are logged in as owner" in answer.content.decode()
     assert "/admin/" not in as_user(people.owner).get("/").content.decode()
 
 

@@ -35,7 +35,7 @@ def test_stopping_what_is_being_stopped_does_nothing_more(running: Run, people: 
 
 def test_what_has_ended_is_not_stopped(running: Run, people: People) -> None:
     Run.objects.filter(pk=running.pk).update(status=Status.SUCCESS, finished_at=timezone.now())
-    with pytest.raises(Conflict, match="ended already"):
+    with pytest.raises(Conflict, match="already ended"):
         request_stop(run=running, user=people.runner)
     assert not AuditEntry.objects.filter(verb="stopped").exists()
 

@@ -195,7 +195,7 @@ def test_a_parameter_that_no_page_could_save_again_is_taken_by_no_door(make_proc
     thread = process.steps.get().thread_id
     long = {"text": "x" * 20_000}
     error = by_editor.refused("PATCH", f"processes/{process.pk}", {"steps": [{"thread": thread, "parameters": long}]})
-    assert error["fields"] == {"steps.0.parameters": ["The value of 'text' has 20,000 characters; 10,000 are the most."]}
+    assert error["fields"] == {"steps.0.parameters": ["The value of 'text' has 20,000 characters; the limit is 10,000."]}
     assert "parameters" in by_editor.refused("POST", f"threads/{thread}/run", {"parameters": long})["fields"]
 
 

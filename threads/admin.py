@@ -34,7 +34,7 @@ class SourceField(forms.CharField):
 
 
 class ThreadForm(VerbForm):
-    source = SourceField(help_text="Saving a changed source makes a new version. Left empty for a new thread, it begins as a draft.")
+    source = SourceField(help_text="Saving a changed source makes a new version. Leave empty to begin a new thread as a draft.")
 
     SETTINGS = ("type", "description", "timeout_seconds", "enabled")
 

@@ -24,9 +24,9 @@ def check_filename(name: str, field: str, allowed: frozenset[str]) -> str:
     if "/" in name or "\\" in name or name in ("", ".", "..") or name.startswith(".") or not name.isprintable():
         raise InvalidInput.of(field, f"{name!r} is not a plain file name.")
     if len(name) > 100:
-        raise InvalidInput.of(field, f"The file's name has {len(name)} characters; 100 are the most.")
+        raise InvalidInput.of(field, f"The file's name has {len(name)} characters; the limit is 100.")
     if PurePosixPath(name).suffix.lower() not in allowed:
-        raise UnsupportedType.of(field, f"{name!r} is not taken here; use {', '.join(sorted(allowed))}.")
+        raise UnsupportedType.of(field, f"{name!r} is not accepted; use {', '.join(sorted(allowed))}.")
     return name
 
 
@@ -40,7 +40,7 @@ def check_script(content: bytes, field: str = "script") -> str:
 def decode_source(content: bytes, field: str = "script") -> str:
     """UTF-8 text of a script that may still be unfinished; line ends become `\\n`."""
     if len(content) > settings.MAX_SCRIPT_BYTES:
-        raise TooLarge.of(field, f"The script has {len(content):,} bytes; {settings.MAX_SCRIPT_BYTES:,} are the most.")
+        raise TooLarge.of(field, f"The script has {len(content):,} bytes; the limit is {settings.MAX_SCRIPT_BYTES:,}.")
     if not content.strip():
         raise InvalidInput.of(field, "The script is empty.")
     if b"\0" in content:
@@ -62,7 +62,7 @@ def check_syntax(source: str, field: str = "source") -> None:
 def check_csv(content: bytes) -> None:
     """Returns if the content is a CSV with a header and rows of its width; else InvalidInput by `input_file` that names the line."""
     if len(content) > settings.MAX_FILE_BYTES:
-        raise TooLarge.of("input_file", f"The CSV has {len(content):,} bytes; {settings.MAX_FILE_BYTES:,} are the most.")
+        raise TooLarge.of("input_file", f"The CSV has {len(content):,} bytes; the limit is {settings.MAX_FILE_BYTES:,}.")
     if not content.strip():
         raise InvalidInput.of("input_file", "The CSV is empty.")
     if b"\0" in content:
@@ -81,7 +81,7 @@ def _check_rows(text: str) -> None:
     try:
         header = next(reader)
         if len(header) > MAX_COLUMNS:
-            raise InvalidInput.of("input_file", f"The CSV has {len(header):,} columns; {MAX_COLUMNS:,} are the most.")
+            raise InvalidInput.of("input_file", f"The CSV has {len(header):,} columns; the limit is {MAX_COLUMNS:,}.")
         if any(not name.strip() for name in header):
             raise InvalidInput.of(
                 "input_file", f"Column {[bool(name.strip()) for name in header].index(False) + 1} of the CSV's first line has no name."

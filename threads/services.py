@@ -74,7 +74,7 @@ def change_thread(
     """Change `name`, `folder` or settings; another source, and files, make a new version. All of it or nothing.
 
     Files take the place of those of the same kind or name; `remove` names those to take away. A new name gives a new
-    safe name: triggers by the old one end.
+    safe name: triggers that use the old one stop working.
     """
     require(user, thread.team, Role.EDITOR)
     fields = _checked_fields(thread.team, changes)
@@ -141,13 +141,13 @@ def delete_thread(*, thread: Thread, user: User) -> None:
     row = _locked(thread)
     users = sorted(set(row.steps.values_list("process__name", flat=True)))
     if users:
-        raise Conflict(f"{row.name} is used by {_listed(users)}; take it out there first.")
+        raise Conflict(f"{row.name} is used by {_listed(users)}; remove it there first.")
     record(user=user, verb="deleted", target=row)
     _tell(row, deleted=True)
     try:
         row.delete()
     except ProtectedError:
-        raise Conflict(f"{row.name} was put into a process just now; take it out there first.") from None
+        raise Conflict(f"{row.name} was put into a process just now; remove it there first.") from None
 
 
 @transaction.atomic

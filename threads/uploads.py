@@ -63,7 +63,7 @@ def _read(file: "UploadedFile[Any] | None", field: str, most: int) -> Upload | N
     if file is None:
         return None
     if (file.size or 0) > most:
-        raise TooLarge.of(field, f"{file.name} has {file.size:,} bytes; {most:,} are the most.")
+        raise TooLarge.of(field, f"{file.name} has {file.size:,} bytes; the limit is {most:,}.")
     return Upload(name=file.name or "", content=file.read())
 
 
@@ -102,7 +102,7 @@ def _extra(upload: Upload) -> CheckedFile:
         if upload.content.strip():  # An empty __init__.py is a good module.
             check_script(upload.content, "files")
     elif len(upload.content) > settings.MAX_FILE_BYTES:
-        raise TooLarge.of("files", f"{upload.name} has {len(upload.content):,} bytes; {settings.MAX_FILE_BYTES:,} are the most.")
+        raise TooLarge.of("files", f"{upload.name} has {len(upload.content):,} bytes; the limit is {settings.MAX_FILE_BYTES:,}.")
     return _stored(FileRole.EXTRA, upload)
 
 

@@ -76,7 +76,7 @@ class Bridge:
             try:
                 answer = await self.pool.run(lambda: self._call(environ_of(scope, body.file, body.length), exchange))
             except Busy:
-                await refuse(scope, send, 503, "The server has more to do than it can; try again in a moment.", {"Retry-After": "1"})
+                await refuse(scope, send, 503, "The server is overloaded; try again in a moment.", {"Retry-After": "1"})
                 return
         if not answer.is_sent:
             await self._send(answer, exchange)

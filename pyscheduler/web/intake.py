@@ -91,7 +91,7 @@ class Body:
     def check(self, length: int) -> None:
         """Returns if a body of so many bytes is taken."""
         if length > self._intake.most_bytes:
-            raise Refused(413, f"This is larger than the {self._intake.most_bytes // 1024 // 1024} MB that are taken here.")
+            raise Refused(413, f"This is larger than the limit of {self._intake.most_bytes // 1024 // 1024} MB.")
         if length > MOST_OF_UNKNOWN and not self._is_known:
             raise Refused(413, "Log in, or send a key, before you send so much.")
 

@@ -201,7 +201,7 @@ class Keeper {
   touched() {
     this.dirty = true;
     this.compare();
-    this.say(this.stopped ? "Not kept: changed elsewhere" : "Typing…");
+    this.say(this.stopped ? "Not saved: changed elsewhere" : "Typing…");
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.keep(), PAUSE);
   }
@@ -215,7 +215,7 @@ class Keeper {
   keep() {
     clearTimeout(this.timer);
     if (this.stopped || !this.dirty) return undefined;
-    return this.send(this.editor.dataset.draft, (answer) => this.say(answer.fault ? "Draft kept; it does not compile yet" : "Draft kept"));
+    return this.send(this.editor.dataset.draft, (answer) => this.say(answer.fault ? "Draft saved; it does not compile yet" : "Draft saved"));
   }
 
   save() {
@@ -245,7 +245,7 @@ class Keeper {
   }
 
   refused(answer) {
-    this.say("Draft kept, but not saved as a version: it does not compile", "bad");
+    this.say("Draft saved, but not saved as a version: it does not compile", "bad");
     if (answer.fault.line) this.editor.goTo(answer.fault.line, answer.fault.column ?? 1);
   }
 
@@ -264,7 +264,7 @@ class Keeper {
       if (!response.headers.get("Content-Type")?.includes("json")) { await this.renew(); return; }
       answer = await response.json();
     } catch {
-      this.later("Not kept: the server cannot be reached. Trying again…");
+      this.later("Not saved: the server cannot be reached. Trying again…");
       return;
     }
     if (!response.ok) { this.failed(answer); return; }
@@ -284,15 +284,15 @@ class Keeper {
   // No JSON: logged out meanwhile, or logged in anew, which makes the page's token stale. The text stays either way.
   async renew() {
     const response = await fetch(location.href);
-    if (response.redirected) { this.later("Not kept: you are logged out. Log in in another tab; your text stays here."); return; }
+    if (response.redirected) { this.later("Not saved: you are logged out. Log in in another tab; your text stays here."); return; }
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("#editor-form [name=csrfmiddlewaretoken]");
     if (fresh) this.form.elements.csrfmiddlewaretoken.value = fresh.value;
-    this.later("Not kept yet. Trying again…");
+    this.later("Not saved yet. Trying again…");
   }
 
   failed(answer) {
     this.dirty = true;
-    this.say(answer.code === "conflict" ? "Not kept: changed elsewhere" : `Not kept: ${answer.error}`, "bad");
+    this.say(answer.code === "conflict" ? "Not saved: changed elsewhere" : `Not saved: ${answer.error}`, "bad");
     if (answer.code !== "conflict") return;
     this.stopped = true;
     this.conflict.hidden = false;

@@ -32,7 +32,7 @@ def test_the_history_is_filtered_and_paged(visit: Visit, site: Platform) -> None
     page.get_by_label("Search by name or number").fill("fails al")
     expect(rows).to_have_count(1)
     page.locator(".chips").get_by_text("Success").click()
-    expect(page.get_by_role("heading", name="No run fits")).to_be_visible()
+    expect(page.get_by_role("heading", name="No matches")).to_be_visible()
     page.locator(".chips").get_by_text("Success").click()
     page.locator(".chips").get_by_text("Failed").click()
     expect(page).to_have_url(re.compile(r"/history/\?q=fails\+al&status=failed$"))

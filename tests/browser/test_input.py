@@ -32,12 +32,12 @@ def test_dropped_files_become_a_thread(visit: Visit) -> None:
 
 
 BAD_UPLOADS = [
-    (file("a.txt", "print(1)\n"), None, "'a.txt' is not taken here"),
+    (file("a.txt", "print(1)\n"), None, "'a.txt' is not accepted"),
     (file("a.py", ""), None, "The script is empty."),
     (file("a.py", "print(1\n"), None, "does not compile"),
     (file("a.py", b"x = '\xe9'\n"), None, "Line 1 is not UTF-8"),
     (file("a.py", b"MZ\0\0"), None, "This is a binary file"),
-    (file("a.py", "#" * 1_050_000), None, "bytes; 1,048,576 are the most"),
+    (file("a.py", "#" * 1_050_000), None, "bytes; the limit is 1,048,576"),
     (file("a.py", "print(1)\n"), file("a.csv", "a,b\n1\n"), "Line 2 of the CSV has 1 columns"),
     (file("a.py", "print(1)\n"), file("a.csv", b"\x89PNG\0"), "This is a binary file, not a CSV."),
 ]

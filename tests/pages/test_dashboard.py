@@ -26,14 +26,14 @@ Make = Callable[..., Any]
 
 def test_a_new_team_is_told_how_to_begin(as_user: AsUser, people: People) -> None:
     page = as_user(people.stranger).get("/").content.decode()
-    assert "Begin here" in page
+    assert "Get started" in page
     assert "/threads/" in page
 
 
 def test_who_is_in_no_team_is_told_whom_to_ask(as_user: AsUser, people: People) -> None:
     page = as_user(User.objects.create_user("lonely", password="secret")).get("/").content.decode()
     assert "You are in no team yet" in page
-    assert "Begin here" not in page
+    assert "Get started" not in page
 
 
 def test_it_shows_what_runs_what_failed_and_what_comes_next(as_user: AsUser, people: People, make_run: Make, make_thread: Make) -> None:
@@ -47,7 +47,7 @@ def test_it_shows_what_runs_what_failed_and_what_comes_next(as_user: AsUser, peo
     assert "It broke badly." in page
     assert "Each minute" in page
     assert 'data-time="until"' in page
-    assert "Begin here" not in page
+    assert "Get started" not in page
 
 
 def test_a_stranger_sees_nothing_of_it(as_user: AsUser, people: People, make_run: Make, make_thread: Make) -> None:
@@ -76,7 +76,7 @@ def test_it_says_what_the_health_of_the_platform_says(as_user: AsUser, people: P
         assert check.message in page
         assert check.advice in page
     assert page.count("Last seen") == 2
-    assert "0 hosts at work" in page
+    assert "0 hosts online" in page
 
 
 def test_it_is_quiet_when_all_is_well(as_user: AsUser, people: People, make_run: Make) -> None:
@@ -87,7 +87,7 @@ def test_it_is_quiet_when_all_is_well(as_user: AsUser, people: People, make_run:
     page = as_user(people.viewer).get("/").content.decode()
     assert "is not running." not in page
     assert "No worker is running." not in page
-    assert "1 host at work" in page
+    assert "1 host online" in page
 
 
 def test_htmx_gets_the_overview_alone(as_user: AsUser, people: People, make_run: Make) -> None:

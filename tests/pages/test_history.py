@@ -96,7 +96,7 @@ def test_the_list_is_narrowed_by_trigger_kind_and_thread(
 def test_filters_that_fit_nothing_say_so_and_lead_back(as_user: AsUser, people: People, make_run: Make) -> None:
     make_run()
     page = as_user(people.viewer).get("/history/?q=nowhere").content.decode()
-    assert "No run fits" in page
+    assert "No matches" in page
     assert 'value="nowhere"' in page
 
 
@@ -183,7 +183,7 @@ def test_a_run_shows_status_reason_trigger_and_steps(
     assert "<span>Failed</span>" in page
     assert "Fetch ended with exit status 3." in page
     assert "2 side by side" in page
-    assert "By hand" in page
+    assert "Manual" in page
     assert "runner" in page
     assert "42 s" in page
     assert "exit 3" in page
@@ -280,7 +280,7 @@ def test_stopping_what_has_ended_says_so(as_user: AsUser, people: People, make_r
     run = end(make_run())
     answer = as_user(people.runner).post(reverse("history:stop", args=[run.pk]))
     assert answer.status_code == 409
-    assert "has ended already" in answer.content.decode()
+    assert "has already ended" in answer.content.decode()
 
 
 def test_running_again_takes_the_same_parameters(as_user: AsUser, people: People, make_run: Make) -> None:

@@ -103,7 +103,7 @@ def test_a_new_thread_is_written_kept_and_saved_by_keyboard(page: Any) -> None:
     assert area.input_value() == "def f():\n    pass\n        x"
     area.press("Shift+Tab")
     assert area.input_value() == "def f():\n    pass\n    x"
-    page.get_by_text("Draft kept").wait_for()
+    page.get_by_text("Draft saved").wait_for()
     page.reload()
     assert page.locator("#source").input_value() == "def f():\n    pass\n    x"
     page.locator("#source").press("Control+s")
@@ -142,14 +142,14 @@ def test_of_two_tabs_the_second_is_told_and_nothing_is_overwritten(place: Instal
     other = page.context.new_page()
     other.goto(f"/threads/{number}")
     page.fill("#source", "first = 1\n")
-    page.get_by_text("Draft kept").wait_for()
+    page.get_by_text("Draft saved").wait_for()
     other.fill("#source", "second = 2\n")
     other.locator("#editor-conflict").wait_for(state="visible")
     assert other.locator("#source").input_value() == "second = 2\n"
     page.reload()
     assert page.locator("#source").input_value() == "first = 1\n"
     other.click("[data-conflict=mine]")
-    other.get_by_text("Draft kept").wait_for()
+    other.get_by_text("Draft saved").wait_for()
     page.fill("#source", "third = 3\n")
     page.locator("#editor-conflict").wait_for(state="visible")
     page.click("[data-conflict=reload]")
@@ -336,7 +336,7 @@ def test_who_was_logged_out_while_typing_loses_nothing(place: Installation, page
     page.fill("#source", "precious = 1\n")
     page.get_by_text("you are logged out").wait_for()
     log_in(place, page)
-    page.get_by_text("Draft kept").wait_for()
+    page.get_by_text("Draft saved").wait_for()
     page.reload()
     assert page.locator("#source").input_value() == "precious = 1\n"
 

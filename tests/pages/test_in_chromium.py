@@ -73,7 +73,7 @@ def test_filters_change_rows_and_address_without_a_reload(
         page.fill("#id_q", "report")
         expect(page.locator(".run-row")).to_have_count(1)
         page.check("input[value=failed]", force=True)
-        page.get_by_role("heading", name="No run fits").wait_for()
+        page.get_by_role("heading", name="No matches").wait_for()
         assert page.url.endswith("/history/?q=report&status=failed")
         assert page.evaluate("window.same")
         page.reload()
@@ -144,7 +144,7 @@ def test_keyboard_alone_reaches_content_search_and_theme(live_server: Any, as_us
         page.goto("/history/")
         page.wait_for_selector("html[data-ready]")
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+        assert page.evaluate("document.activeElement.textContent") == "Skip to content"
         page.keyboard.press("Enter")
         assert page.evaluate("document.activeElement.id") == "main"
         page.keyboard.press("/")

@@ -135,7 +135,7 @@ def test_the_list_is_searched_by_name_target_and_kind(people: People, as_user: A
     client, url = as_user(people.viewer), reverse("schedules:list")
     assert "Second" not in client.get(url, {"q": "target of first"}, headers=PARTIAL).content.decode()
     assert "First" not in client.get(url, {"kind": "interval"}, headers=PARTIAL).content.decode()
-    assert "Nothing fits" in client.get(url, {"q": "zzz"}).content.decode()
+    assert "No matches" in client.get(url, {"q": "zzz"}).content.decode()
 
 
 def test_the_list_costs_the_same_queries_however_long_it_is(

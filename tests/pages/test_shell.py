@@ -125,7 +125,7 @@ def test_a_refusal_reaches_htmx_as_a_sentence(as_user: Callable[[Any], Client], 
     answer = as_user(people.viewer).post(reverse("history:stop", args=[run.pk]), headers={"HX-Request": "true"})
     assert answer.status_code == 403
     assert "<html" not in answer.content.decode()
-    assert "That takes the role Runner" in answer.content.decode()
+    assert "This needs the Runner role" in answer.content.decode()
 
 
 @pytest.mark.parametrize("address", ["/", "/history/"])

@@ -101,7 +101,7 @@ def test_without_scripts_a_refused_save_shows_the_text_and_the_reason(people: Pe
 
 def test_a_source_that_is_too_large_or_binary_is_refused(people: People, as_user: AsUser, make_thread: Make) -> None:
     thread = make_thread()
-    for source, said in (("#" * (1024 * 1024 + 1), "are the most"), ("a\0b", "binary")):
+    for source, said in (("#" * (1024 * 1024 + 1), "the limit is"), ("a\0b", "binary")):
         assert said in send(as_user(people.editor), thread, source=source).json()["error"]
 
 

@@ -57,7 +57,7 @@ def test_htmx_is_told_where_the_new_thread_is(people: People, as_user: AsUser) -
     [
         ("", "Give it a name."),
         ("   ", "Give it a name."),
-        ("x" * 300, "The name has 300 characters; 100 are the most."),
+        ("x" * 300, "The name has 300 characters; the limit is 100."),
         ("#?! *", "The name needs at least one letter or digit."),
         ("bell\x07", "control characters"),
         ("nul\x00", "Null characters are not allowed."),
@@ -103,20 +103,20 @@ def test_an_upload_becomes_a_thread_with_its_csv_and_modules(people: People, as_
 
 BAD_UPLOADS: list[tuple[dict[str, Any], str, str]] = [
     ({}, "script", "Choose the .py file to upload."),
-    ({"script": ("notes.txt", b"hello")}, "script", "is not taken here; use .py."),
+    ({"script": ("notes.txt", b"hello")}, "script", "is not accepted; use .py."),
     ({"script": ("a.py", b"\xff\xfe\x41")}, "script", "is not UTF-8"),
     ({"script": ("a.py", b"\x7fELF\x00\x00")}, "script", "binary file"),
     ({"script": ("a.py", b"x = 1\nif True\n")}, "script", "Line 2, column 8 does not compile"),
     ({"script": ("a.py", b"")}, "script", "The script is empty."),
-    ({"script": ("a.py", b"#" * (1024 * 1024 + 1))}, "script", "1,048,576 are the most."),
+    ({"script": ("a.py", b"#" * (1024 * 1024 + 1))}, "script", "the limit is 1,048,576."),
     (
         {"script": ("a.py", SCRIPT), "input_file": ("a.csv", b"a,b\n1,2,3\n")},
         "input_file",
         "Line 2 of the CSV has 3 columns, its first line has 2.",
     ),
     ({"script": ("a.py", SCRIPT), "input_file": ("a.csv", b"\x89PNG\x00")}, "input_file", "binary file, not a CSV"),
-    ({"script": ("a.py", SCRIPT), "input_file": ("a.xlsx", b"PK")}, "input_file", "is not taken here; use .csv."),
-    ({"script": ("a.py", SCRIPT), "files": ("a.exe", b"MZ")}, "files", "is not taken here"),
+    ({"script": ("a.py", SCRIPT), "input_file": ("a.xlsx", b"PK")}, "input_file", "is not accepted; use .csv."),
+    ({"script": ("a.py", SCRIPT), "files": ("a.exe", b"MZ")}, "files", "is not accepted"),
     ({"script": ("a.py", SCRIPT), "files": ("a.py", SCRIPT)}, "files", "Two files have the name a.py."),
     ({"script": ("a.py", SCRIPT), "files": (".env", b"A=1")}, "files", "is not a plain file name."),
 ]
@@ -138,7 +138,7 @@ def test_a_bad_upload_is_refused_beside_its_field_and_the_rest_is_kept(
 def test_a_file_beyond_the_limit_is_refused(people: People, as_user: AsUser, settings: Any) -> None:
     settings.MAX_FILE_BYTES = 10
     response = upload(as_user(people.editor), script=file("a.py", b"1\n"), input_file=file("a.csv", b"a,b\n1,2\n3,4\n"))
-    assert "a.csv has 12 bytes; 10 are the most." in response.content.decode()
+    assert "a.csv has 12 bytes; the limit is 10." in response.content.decode()
 
 
 def test_more_files_than_a_thread_may_have_are_refused(people: People, as_user: AsUser) -> None:
@@ -251,7 +251,7 @@ def test_the_list_is_searched_by_name_type_and_without_a_fault(people: People, a
     assert "Clean table" not in found
     assert "<html" not in found
     assert "Clean table" in client.get(url, {"type": "data"}).content.decode()
-    assert "Nothing fits" in client.get(url, {"q": "%_x"}).content.decode()
+    assert "No matches" in client.get(url, {"q": "%_x"}).content.decode()
     for odd in ({"folder": "x"}, {"folder": "9" * 40}, {"type": "magic"}, {"page": "-5"}, {"q": "a\0b"}):
         assert client.get(url, odd).status_code == 200
 
@@ -357,7 +357,7 @@ def test_who_may_not_write_anywhere_makes_nothing(people: People, as_user: AsUse
 def test_a_viewer_sees_the_source_but_nothing_to_change_it(people: People, as_user: AsUser, make_thread: Make) -> None:
     page = as_user(people.viewer).get(reverse("threads:detail", args=[make_thread().pk])).content.decode()
     assert "readonly" in page
-    for control in ("Save settings", 'name="remove"', "Put files", 'id="save-button"', "threads:delete"):
+    for control in ("Save settings", 'name="remove"', "Upload files", 'id="save-button"', "threads:delete"):
         assert control not in page
 
 

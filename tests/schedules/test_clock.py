@@ -182,7 +182,7 @@ def test_an_error_never_ends_it_and_is_told_once(
     with caplog.at_level(logging.ERROR):
         clock.run()
     assert len(turns) == 3
-    assert caplog.text.count("The clock could not do its turn") == 1
+    assert caplog.text.count("The scheduler could not do its turn") == 1
 
 
 @pytest.mark.django_db

@@ -48,8 +48,8 @@ def on_day(expression: str, day: datetime) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("61 * * * *", "Minute: 61 cannot be used; it takes 0 to 59"),
-        ("0 24 * * *", "Hour: 24 cannot be used; it takes 0 to 23"),
+        ("61 * * * *", "Minute: 61 cannot be used; it accepts 0 to 59"),
+        ("0 24 * * *", "Hour: 24 cannot be used; it accepts 0 to 23"),
         ("0 0 32 * *", "Day of month: 32"),
         ("0 0 * 13 *", "Month: 13"),
         ("0 0 * * 8", "Day of week: 8"),
@@ -68,7 +68,7 @@ def on_day(expression: str, day: datetime) -> list[str]:
         ("", "Give a cron expression"),
         ("   ", "Give a cron expression"),
         ("@reboot", "@reboot is not known; use @yearly"),
-        ("* " * 200, "200 are the most"),
+        ("* " * 200, "the limit is 200"),
         (None, "as text"),
         (5, "as text"),
     ],

@@ -119,7 +119,7 @@ def test_a_preview_of_the_other_kinds() -> None:
     assert once.description == "Once, on 5 May 2026 at 07:30 (Europe/Berlin)"
     assert [time.isoformat() for time in once.next] == ["2026-05-05T07:30:00+02:00"]
     manual = preview(kind="manual")
-    assert (manual.next, manual.description) == ([], "By hand only")
+    assert (manual.next, manual.description) == ([], "Manual only")
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def _revision(request: HttpRequest) -> int | None:
         return None
     revision = natural(text)
     if revision is None:
-        raise InvalidInput.of("revision", "Say which revision of the draft you began from.")
+        raise InvalidInput.of("revision", "Send the revision of the draft you began from.")
     return revision
 
 

@@ -33,7 +33,7 @@ LOCK_SECONDS = 3.0
 
 
 class Command(BaseCommand):
-    help = "Starts web server, clock and workers, and keeps them running."
+    help = "Starts web server, scheduler and workers, and keeps them running."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default=settings.HOST)
