@@ -75,7 +75,7 @@ class Installation:
         self.port = int(line)
         return web
 
-    def end_web(self, seconds: float = 10) -> tuple[int, str, float]:
+    def end_web(self, seconds: float = 60) -> tuple[int, str, float]:
         """SIGTERM; exit status, what it said on standard error, and how long it took."""
         began = time.monotonic()
         self.web.send_signal(signal.SIGTERM)
@@ -118,7 +118,7 @@ class Installation:
         return {"Authorization": f"Bearer {self.people[name]['key']}"}
 
     def request(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -146,12 +146,12 @@ class Listening:
 
     def __init__(self, port: int, path: str, headers: dict[str, str]) -> None:
         self.opened.append(self)
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         # HTTP/1.0: no chunks, the stream ends with the connection.
         self.socket.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n{head}\r\n".encode())
         self.buffer = b""
-        status = self._until(b"\r\n\r\n", 10)
+        status = self._until(b"\r\n\r\n", 60)
         assert status is not None, "no answer"
         self.head = status.decode()
         self.status = int(self.head.split()[1])
@@ -168,7 +168,7 @@ class Listening:
         found, self.buffer = self.buffer.split(mark, 1)
         return found
 
-    def next(self, *events: str, seconds: float = 5) -> tuple[str, Any] | None:
+    def next(self, *events: str, seconds: float = 30) -> tuple[str, Any] | None:
         """The next message, or the next of these; None at the end or when none came in time."""
         deadline = time.monotonic() + seconds
         while (block := self._until(b"\n\n", deadline - time.monotonic())) is not None:
@@ -178,14 +178,14 @@ class Listening:
                 return fields["event"], json.loads(fields["data"])
         return None
 
-    def all(self, seconds: float = 5) -> list[tuple[str, Any]]:
+    def all(self, seconds: float = 30) -> list[tuple[str, Any]]:
         """Everything up to the stream's end, or for so long."""
         deadline, found = time.monotonic() + seconds, []
         while message := self.next(seconds=deadline - time.monotonic()):
             found.append(message)
         return found
 
-    def is_over(self, seconds: float = 5) -> bool:
+    def is_over(self, seconds: float = 30) -> bool:
         """Has the server ended the stream (within so long)?"""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -54,7 +54,7 @@ class Platform:
 
     def manage(self, *command: str) -> str:
         """Run a command to its end; returns what it printed."""
-        done = subprocess.run([*MANAGE, *command], env=self.environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run([*MANAGE, *command], env=self.environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -63,7 +63,7 @@ class Platform:
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
-        self.until(lambda: self._answers(), 30)
+        self.until(lambda: self._answers(), 120)
         if not self.key:
             self.key = self.manage("createapikey", "--user", "admin").strip()
 
@@ -72,12 +72,11 @@ class Platform:
             return self.call("GET", "/api/v1/health")[0] in (200, 503)
         return False
 
-    def end(self, name: str = "up", number: signal.Signals = signal.SIGTERM, seconds: float = 15) -> float:
-        """Signal a process and wait for its end; returns how many seconds it took."""
-        process, began = self.processes.pop(name), time.monotonic()
+    def end(self, name: str = "up", number: signal.Signals = signal.SIGTERM, seconds: float = 60) -> None:
+        """Signal a process and wait for its end."""
+        process = self.processes.pop(name)
         process.send_signal(number)
         process.wait(seconds)
-        return time.monotonic() - began
 
     def output(self, name: str = "up") -> str:
         return (self.folder / f"{name}.out").read_text()
@@ -94,7 +93,7 @@ class Platform:
         for name, value in (headers or {}).items():
             request.add_header(name, value)
         try:
-            with urllib.request.urlopen(request, timeout=30) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 return response.status, _content(response)
         except urllib.error.HTTPError as error:
             with error:
@@ -110,7 +109,7 @@ class Platform:
         assert status in (200, 201, 202), content
         return content
 
-    def until(self, condition: Callable[[], Any], seconds: float = 30) -> Any:
+    def until(self, condition: Callable[[], Any], seconds: float = 60) -> Any:
         """The first true answer; the test fails when there is none in time."""
         deadline = time.monotonic() + seconds
         while not (answer := condition()):
@@ -122,7 +121,7 @@ class Platform:
         thread = self.post("threads", {"name": name, "source": source, **more})
         return self.post(f"threads/{thread['id']}/run")
 
-    def finished(self, run: Any, seconds: float = 30) -> Any:
+    def finished(self, run: Any, seconds: float = 60) -> Any:
         def ended() -> Any:
             found = self.get(f"runs/{run['id']}")
             return found if found["status"] not in ("queued", "running", "paused") else None

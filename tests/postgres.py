@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests import machine
+
 
 def binaries() -> Path | None:
     """The folder of the newest installed PostgreSQL's programs; None where there is no server."""
@@ -43,7 +45,7 @@ def server() -> Iterator[str]:
     """Yields the URL of the database `postgres` of a fresh server on the loopback address."""
     programs = binaries()
     if programs is None:
-        raise RuntimeError("No PostgreSQL server is installed; `make test-deps` installs it on Debian.")
+        machine.lacks("PostgreSQL")
     folder = Path(tempfile.mkdtemp(prefix="pysched-pg-"))
     try:
         who = _as_server_user(folder)

@@ -12,6 +12,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(settings.BASE_DIR)
 PACKAGES = ("pyscheduler", "operations", "schedules", "engine", "history", "processes", "threads", "accounts", "events", "core")
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))

@@ -41,7 +41,7 @@ def left(handle: Platform) -> tuple[str, list[Path]]:
 def refusal(handle: Platform, *options: str) -> str:
     """What a check that fails says."""
     with open(handle.folder / "verify.out", "wb"):
-        assert handle.start("verify", *options).wait(90) == 1
+        assert handle.start("verify", *options).wait(180) == 1
     return handle.output("verify")
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.installation import Installation, Listening
 
+pytestmark = pytest.mark.once
+
 PRELUDE = """
 from django.conf import settings
 from pyscheduler.web import intake, live, protocol
@@ -46,13 +48,13 @@ class Clients:
 
     def ask(self, head: str, *, rest: bytes = b"") -> socket.socket:
         """A new connection on which this has been sent; `head` without its Host and its last line."""
-        client = self.stack.enter_context(socket.create_connection(("127.0.0.1", self.web.port), timeout=5))
+        client = self.stack.enter_context(socket.create_connection(("127.0.0.1", self.web.port), timeout=60))
         first, _, more = head.partition("\r\n")
         client.sendall(f"{first}\r\nHost: 127.0.0.1:{self.web.port}\r\n{more}\r\n".encode() + rest)
         return client
 
 
-def answer(client: socket.socket, seconds: float = 5) -> bytes:
+def answer(client: socket.socket, seconds: float = 30) -> bytes:
     """What comes until the server closes, or for so long."""
     deadline, said = time.monotonic() + seconds, b""
     with contextlib.suppress(ConnectionResetError):
@@ -98,7 +100,7 @@ def test_one_who_streams_slowly_gets_four_threads_at_most(web: Installation, cli
     assert web.request("GET", "/big?size=1")[0] == 200
     for client in slow:
         client.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while web.request("GET", "/stream?size=1")[0] != 200:
         assert time.monotonic() < deadline, "the threads come back"
         time.sleep(0.1)
@@ -112,7 +114,7 @@ def test_slow_readers_of_files_do_not_keep_others_from_theirs(web: Installation,
 
 def test_a_stranger_may_not_send_much(web: Installation, clients: Clients) -> None:
     assert web.request("POST", "/echo", b"x" * (MB - 1))[0] == 200
-    said = answer(clients.ask(f"POST /api/v1/x HTTP/1.1\r\nContent-Length: {2 * MB}\r\n"), 2)
+    said = answer(clients.ask(f"POST /api/v1/x HTTP/1.1\r\nContent-Length: {2 * MB}\r\n"), 10)
     assert said.startswith(b"HTTP/1.1 413")
     assert json.loads(said.partition(b"\r\n\r\n")[2])["error"]["message"].startswith("Log in, or send a key")
 
@@ -121,7 +123,7 @@ def test_a_stranger_may_not_send_much_in_chunks(clients: Clients) -> None:
     client = clients.ask("POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n")
     for _ in range(17):
         client.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
-    assert answer(client, 2).startswith(b"HTTP/1.1 413")
+    assert answer(client, 10).startswith(b"HTTP/1.1 413")
 
 
 @pytest.mark.parametrize("shown", ["Cookie: a=1; sessionid=x", "Authorization: Bearer x", "X-API-Key: x"])
@@ -133,7 +135,7 @@ def test_who_shows_a_session_or_a_key_may_send_much(clients: Clients, shown: str
 def test_bodies_under_way_share_a_room_and_give_it_back(web: Installation, clients: Clients) -> None:
     head = f"POST /echo HTTP/1.1\r\nAuthorization: x\r\nContent-Length: {7 * MB}\r\n"
     waiting = [clients.ask(head, rest=b"x" * (7 * MB - 1)) for _ in range(2)]
-    said = answer(clients.ask(head, rest=b"x" * (4 * MB)), 2)
+    said = answer(clients.ask(head, rest=b"x" * (4 * MB)), 10)
     assert said.startswith(b"HTTP/1.1 503")
     assert b"retry-after: 10" in said
     assert web.request("POST", "/echo", b"x" * 1000)[0] == 200, "small ones need none of it"
@@ -146,9 +148,9 @@ def test_bodies_under_way_share_a_room_and_give_it_back(web: Installation, clien
 
 def test_a_body_of_which_nothing_more_comes_ends(clients: Clients) -> None:
     client = clients.ask("POST /echo HTTP/1.1\r\nContent-Length: 100\r\n", rest=b"abc")
-    said = answer(client, 3)
+    said = answer(client, 10)
     assert said.startswith(b"HTTP/1.1 408")
-    assert is_closed(client, 1)
+    assert is_closed(client, 10)
 
 
 def test_a_slow_body_that_still_comes_is_taken(clients: Clients) -> None:
@@ -161,13 +163,13 @@ def test_a_slow_body_that_still_comes_is_taken(clients: Clients) -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET /tell HTTP/1.1\r\nHost: x\r\nX-Slow: "], ids=["nothing", "line", "headers"])
 def test_a_connection_without_a_whole_request_is_closed(web: Installation, clients: Clients, sent: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", web.port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", web.port), timeout=60) as client:
         client.sendall(sent)
         began = time.monotonic()
-        while not is_closed(client, 0.2) and time.monotonic() - began < 4:
+        while not is_closed(client, 0.2) and time.monotonic() - began < 60:
             with contextlib.suppress(OSError):
                 client.sendall(b"a" if sent else b"")
-        assert 0.5 < time.monotonic() - began < 3
+        assert 0.5 < time.monotonic() - began < 60
 
 
 def test_a_second_request_that_is_never_whole_closes_its_connection(clients: Clients) -> None:
@@ -185,7 +187,7 @@ def test_an_answer_that_takes_long_is_waited_for(clients: Clients) -> None:
 def test_two_lengths_of_one_body_are_refused(clients: Clients) -> None:
     smuggled = b"0\r\n\r\nGET /tell HTTP/1.1\r\nHost: x\r\n\r\n"
     head = f"POST /api/v1/x HTTP/1.1\r\nContent-Length: {len(smuggled)}\r\nTransfer-Encoding: chunked\r\n"
-    said = answer(clients.ask(head, rest=smuggled), 2)
+    said = answer(clients.ask(head, rest=smuggled), 10)
     assert said.startswith(b"HTTP/1.1 400")
     assert said.count(b"HTTP/1.1") == 1, "and nothing behind it is read"
     assert json.loads(said.partition(b"\r\n\r\n")[2])["error"]["code"] == "invalid"
@@ -199,7 +201,7 @@ def test_one_person_has_so_many_streams(web: Installation, clients: Clients) -> 
     assert json.loads(refused.socket.recv(65536) if not refused.buffer else refused.buffer)["error"]["code"] == "throttled"
     assert web.live("run", who="runner").status == 200
     streams[0].close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while web.live("run").status != 200:
         assert time.monotonic() < deadline, "a stream that ends makes room"
         time.sleep(0.1)

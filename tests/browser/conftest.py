@@ -1,6 +1,5 @@
 """A platform started by `manage.py up`, and Chromium to meet it with: one of each per module."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests import browser
+from tests import browser, machine
 from tests.browser.visitor import DESKTOP, Visitor
 from tests.platform import Platform, platform
 
@@ -16,8 +15,7 @@ from tests.platform import Platform, platform
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     if browser.CHROMIUM is None:
-        missing = "Chromium is not installed; `make test-deps` installs it on Debian. PYSCHED_TEST_NO_BROWSER=1 leaves these tests out."
-        (pytest.skip if os.environ.get("PYSCHED_TEST_NO_BROWSER") else pytest.fail)(missing)
+        machine.lacks("Chromium")
     with browser.launched() as running:
         yield running
 

@@ -11,7 +11,7 @@ from tests.platform import PASSWORD, Platform
 
 DESKTOP, PHONE = 1280, 390
 # The machine may have other things to do; nothing here takes that long when all is well.
-PATIENCE = 15_000
+PATIENCE = 30_000
 CHECKS = Path(__file__).with_name("checks.js").read_text()
 
 expect.set_options(timeout=PATIENCE)

@@ -5,14 +5,16 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.host import kernel
+from tests import postgres
 from tests.platform import Platform, platform
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.once]
 
 KILLS = int(os.environ.get("PYSCHED_CHAOS_KILLS", "20"))
 RUNS = int(os.environ.get("PYSCHED_CHAOS_RUNS", "100"))
@@ -55,7 +57,17 @@ def patiently(handle: Platform, path: str) -> dict:
         return answer
 
 
-def test_twenty_kills_in_a_hundred_runs(tmp_path: Path) -> None:
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """What the platform is told of its database; each kind once, whichever the tests are run on."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    with postgres.server() as url:
+        yield {"PYSCHED_DATABASE_URL": url}
+
+
+def test_twenty_kills_in_a_hundred_runs(tmp_path: Path, database: dict[str, str]) -> None:
     seed = int(os.environ.get("PYSCHED_CHAOS_SEED", time.time_ns() % 1_000_000))
     chance = random.Random(seed)
     counts = tmp_path / "counts"
@@ -63,7 +75,7 @@ def test_twenty_kills_in_a_hundred_runs(tmp_path: Path) -> None:
     data = tmp_path / "platform"
     data.mkdir()
     killed: Counter[str] = Counter()
-    with platform(data, {"PYSCHED_MAX_RUNS": "4"}) as handle:
+    with platform(data, {"PYSCHED_MAX_RUNS": "4", **database}) as handle:
         handle.up("--no-demo")
         thread = handle.post("threads", {"name": "count", "source": SCRIPT.format(counts=counts)})
         runs = []
@@ -72,13 +84,14 @@ def test_twenty_kills_in_a_hundred_runs(tmp_path: Path) -> None:
             if number % (RUNS // KILLS) == 0:
                 killed[kill_one(handle, chance)] += 1
                 time.sleep(0.5)
-        ended = [handle.finished(run, 120) for run in runs]
+        ended = [handle.finished(run, 300) for run in runs]
         statuses = Counter(run["status"] for run in ended)
         print(f"seed {seed}: {sum(killed.values())} kills {dict(killed)}, {len(ended)} runs {dict(statuses)}")
+        print(*(f"run {run['id']} {run['status']}: {run['reason']}" for run in ended if run["status"] != "success"), sep="\n")
         assert set(statuses) <= {"success", "lost"}
         assert all(run["reason"] for run in ended if run["status"] != "success")
         assert statuses["lost"] <= killed["supervisor"]
         started = {int(path.name): len(path.read_text()) for path in counts.iterdir()}
         assert set(started.values()) == {1}
         assert all(started.get(run["id"]) == 1 for run in ended if run["status"] == "success")
-        handle.until(lambda: not handle.scripts(), 30)
+        handle.until(lambda: not handle.scripts())

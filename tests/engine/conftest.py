@@ -25,7 +25,7 @@ class Engine:
     def __init__(self) -> None:
         self.ear = Listener(layout.bells(), "queue")
 
-    def until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         """Work until the condition holds; the test fails when it does not in time."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -34,7 +34,7 @@ class Engine:
             if not condition():
                 self.ear.wait(0.05)
 
-    def finish(self, run: Run, seconds: float = 20) -> Run:
+    def finish(self, run: Run, seconds: float = 60) -> Run:
         self.until(lambda: Run.objects.get(pk=run.pk).status in FINAL, seconds)
         run.refresh_from_db()
         return run

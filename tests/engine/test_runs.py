@@ -190,7 +190,7 @@ def test_a_million_lines_are_cut_with_a_notice_and_the_script_goes_on(
 ) -> None:
     settings.LOG_LIMIT_BYTES = 1024 * 1024
     source = "import sys\nfor n in range(1_000_000): sys.stdout.write(f'line {n}\\n')\nopen('end', 'w').write('reached')\n"
-    run = engine.finish(make_run(make_thread("Chatty", source)), seconds=60)
+    run = engine.finish(make_run(make_thread("Chatty", source)), seconds=180)
     assert run.status == Status.SUCCESS
     assert run.reason == "Its log was cut off at the size limit."
     log = log_of(run)
@@ -256,7 +256,7 @@ def test_a_script_gains_no_privileges_and_has_a_session_of_its_own(engine: Engin
 def test_signals_of_the_terminal_do_not_reach_a_supervisor(engine: Engine, make_thread: Make, make_run: Make) -> None:
     from tests.engine.conftest import supervisor_pid
 
-    run = engine.started(make_run(make_thread("Calm", "import time; print('up', flush=True); time.sleep(0.5)")))
+    run = engine.started(make_run(make_thread("Calm", "import time; print('up', flush=True); time.sleep(2)")))
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         os.kill(supervisor_pid(run), number)
     engine.finish(run)

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests import postgres
+from tests.engine.test_platform import WAITS, directory_on_disk
 from tests.platform import Platform, platform
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.once]
 
 
 def start_services(handle: Platform) -> None:
@@ -23,11 +24,12 @@ def test_the_parts_run_as_services_on_postgresql_and_pass_the_check(tmp_path: Pa
         start_services(handle)
         said = handle.manage("verify")
         assert "over the API" in said, said
-        run = handle.run_script("import time; print('up', flush=True); time.sleep(4); print('done')")
+        run = handle.run_script(WAITS)
         handle.until(lambda: handle.log(run) == "up\n")
         for service in ("qcluster", "scheduler", "web"):
-            assert handle.end(service, signal.SIGTERM) < 10
+            handle.end(service, signal.SIGTERM)
         assert handle.scripts()
+        directory_on_disk(handle).joinpath("go").touch()
         for service in ("web", "scheduler", "qcluster"):
             handle.start(service)
         handle.wait_until_ready()
@@ -49,5 +51,5 @@ def test_the_check_says_what_is_missing(tmp_path: Path) -> None:
         handle.start("scheduler")
         handle.wait_until_ready()
         check = handle.start("verify", "--timeout", "8")
-        assert check.wait(90) != 0
+        assert check.wait(180) != 0
         assert handle.output("verify").strip()

@@ -70,7 +70,7 @@ def test_a_replay_leaks_nothing_either(site: Installation) -> None:
     before = site.tell("publish", topic="run", subject_id=1, team_id=None, whose="all")
     site.tell("publish", topic="run", subject_id=1, team_id=site.other_team, whose="theirs")
     site.tell("publish", topic="run", subject_id=2, team_id=site.team, whose="ours")
-    assert [data["whose"] for _, data in site.live("run", cursor=before).all(1)] == ["ours"]
+    assert [data["whose"] for _, data in site.live("run", cursor=before).all(3)] == ["ours"]
 
 
 def test_a_stream_ends_with_its_session(site: Installation) -> None:
@@ -78,14 +78,14 @@ def test_a_stream_ends_with_its_session(site: Installation) -> None:
     stream = Listening(site.port, "/live?topics=run", {"Cookie": f"sessionid={session}"})
     assert not stream.is_over(1.5)
     site.tell("log_out", session=session)
-    assert stream.is_over(5)
+    assert stream.is_over()
 
 
 def test_who_leaves_a_team_stops_hearing_of_it(site: Installation, run: int) -> None:
     user = site.people["runner"]["id"]
     general, one = site.live("run", "runner"), site.live(f"run:{run}", "runner")
     site.tell("leave_team", user_id=user, team_id=site.team)
-    assert one.is_over(5), "a run that is no longer theirs"
-    time.sleep(1.2)
+    assert one.is_over(), "a run that is no longer theirs"
+    time.sleep(3)
     site.tell("publish", topic="run", subject_id=run, team_id=site.team, word="since")
-    assert all("word" not in data for _, data in general.all(0.5))
+    assert all("word" not in data for _, data in general.all(1))

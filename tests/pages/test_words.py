@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from core.templatetags import ui
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("milliseconds", "words"),

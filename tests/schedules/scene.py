@@ -61,7 +61,7 @@ class Scene:
         self.scribe.stdin.flush()
         return json.loads(self.scribe.stdout.readline())
 
-    def wait_for(self, verb: str, true: Any, seconds: float = 20) -> Any:
+    def wait_for(self, verb: str, true: Any, seconds: float = 60) -> Any:
         """What the scribe says as soon as `true(answer)`."""
         deadline = time.monotonic() + seconds
         while not true(answer := self.tell(verb)):

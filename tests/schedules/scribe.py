@@ -51,5 +51,4 @@ def account() -> dict[str, Any]:
         "counted": sum(Schedule.objects.values_list("run_count", flat=True)),
         "skipped": sorted(set(Firing.objects.filter(outcome="skipped").values_list("reason", flat=True))),
         "latest": max(late, default=0.0),
-        "median": sorted(late)[len(late) // 2] if late else 0.0,
     }
