@@ -4,6 +4,7 @@
 
 help:
 	@echo "make run           build .venv and start the platform"
+	@echo "make venv          build .venv alone, for the parts as services"
 	@echo "make test          lint and run every test"
 	@echo "make test-deps     install PostgreSQL and Chromium for the tests (Debian, root)"
 	@echo "make lint          all checks that run nothing"

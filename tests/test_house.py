@@ -138,6 +138,12 @@ def test_the_settings_pass_the_deployment_checks():
         pytest.fail(str(fault))
 
 
+def test_the_readme_tells_of_every_variable_and_of_no_other():
+    read = set(re.findall(r"PYSCHED_[A-Z_]+", (ROOT / "pyscheduler/settings.py").read_text()))
+    table = (ROOT / "README.md").read_text().partition("## Configuration")[2].partition("\n## ")[0]
+    assert set(re.findall(r"PYSCHED_[A-Z_]+", table)) == read
+
+
 @pytest.mark.skipif(not (shutil.which("uv") or (ROOT / ".uv/bin/uv").exists()), reason="uv is not on this machine")
 def test_requirements_equal_the_lock():
     done = subprocess.run([ROOT / "scripts/requirements"], capture_output=True, text=True)
