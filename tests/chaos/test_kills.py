@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.host import kernel
 from tests import postgres
 from tests.platform import Platform, platform
 
@@ -30,20 +29,26 @@ print('end')
 
 
 def victims(handle: Platform) -> dict[str, list[int]]:
-    """Living processes by the part they are; the oldest of the keeper's kind is the keeper, the others are supervisors."""
-    keeper, *supervisors = sorted(handle.keeper(), key=lambda pid: kernel.start_ticks(pid) or 0) or [0]
+    """Living processes by the part they are. Keeper and supervisors look alike: the keeper is the one that has noted its pid."""
+    of_a_kind, noted = handle.keeper(), (handle.folder / "keeper" / "lock").read_text()
     titles = {"web": "pyscheduler web server", "clock": "pyscheduler clock", "sentinel": "pyscheduler cluster"}
     parts = {name: handle.pids(title) for name, title in titles.items()}
     parts |= {name: handle.pids(f" {name}") for name in ("pusher", "monitor", "idle", "processing")}
-    return parts | {"keeper": [keeper] if keeper else [], "supervisor": supervisors}
+    for pid in of_a_kind:
+        parts.setdefault("keeper" if str(pid) == noted else "supervisor", []).append(pid)
+    return parts
 
 
 def kill_one(handle: Platform, chance: random.Random) -> str:
     """Kill one process of a randomly chosen part that has any; returns the part."""
-    living = {part: pids for part, pids in victims(handle).items() if pids}
-    part = chance.choice(sorted(living))
-    os.kill(chance.choice(living[part]), signal.SIGKILL)
-    return part
+    while True:
+        living = {part: pids for part, pids in victims(handle).items() if pids}
+        part = chance.choice(sorted(living))
+        try:
+            os.kill(chance.choice(living[part]), signal.SIGKILL)
+        except ProcessLookupError:
+            continue  # A supervisor whose step has just ended.
+        return part
 
 
 def patiently(handle: Platform, path: str) -> dict:
