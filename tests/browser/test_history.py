@@ -27,7 +27,7 @@ def test_the_history_is_filtered_and_paged(visit: Visit, site: Platform) -> None
     page.evaluate("window.same = true")
     page.get_by_label("Kind").select_option(label="Processes")
     expect(page.locator(".run-row", has_text="Fails always")).to_have_count(0)
-    page.get_by_label("Kind").select_option(label="Threads and processes")
+    page.get_by_label("Kind").select_option(label="All kinds")
     expect(rows.first).to_contain_text(numbers[0])
     page.get_by_label("Search by name or number").fill("fails al")
     expect(rows).to_have_count(1)

@@ -194,7 +194,7 @@ def take_what_it_left(visitor: Visitor, site: Platform, run: int) -> None:
     page = visitor.page
     folder = directory_of(site, run)
     files = page.locator(".files")
-    expect(files.locator("a")).to_have_text(["cities.csv", "cities.txt", "deep/raw.bin"])
+    expect(files.locator("a")).to_have_text(["cities.txt", "deep/raw.bin"])
     assert (
         downloaded(page, files.get_by_text("cities.txt"))
         == (folder / "cities.txt").read_bytes()
@@ -206,7 +206,7 @@ def take_what_it_left(visitor: Visitor, site: Platform, run: int) -> None:
     with zipfile.ZipFile(io.BytesIO(downloaded(page, page.get_by_role("link", name="Download all")))) as packed:
         assert packed.testzip() is None
         inside = {name: packed.read(name) for name in packed.namelist()}
-    assert sorted(name for name in inside if not name.endswith(".log")) == ["cities.csv", "cities.txt", "deep/raw.bin"]
+    assert sorted(name for name in inside if not name.endswith(".log")) == ["cities.txt", "deep/raw.bin"]
     assert inside["cities.txt"] == (folder / "cities.txt").read_bytes()
     assert inside["deep/raw.bin"] == bytes(range(256))
     assert [content for name, content in inside.items() if name.endswith(".log")] == [log]

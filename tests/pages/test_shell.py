@@ -131,3 +131,10 @@ def test_a_refusal_reaches_htmx_as_a_sentence(as_user: Callable[[Any], Client], 
 @pytest.mark.parametrize("address", ["/", "/history/"])
 def test_a_page_answers_head_as_monitors_ask(as_user: Callable[[Any], Client], people: People, address: str) -> None:
     assert as_user(people.viewer).head(address).status_code == 200
+
+
+def test_what_is_an_icon_alone_has_a_name_and_a_tooltip() -> None:
+    pages = "".join(path.read_text() for path in (BASE / "templates").rglob("*.html"))
+    icons = re.findall(r'<[^<>]*class="icon-button[^<>]*>', pages)
+    assert len(icons) > 20
+    assert [tag for tag in icons if "aria-label=" not in tag or "title=" not in tag] == []
