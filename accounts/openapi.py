@@ -16,6 +16,10 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
             {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key in a header of its own."},
         ]
 
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[str]]]:
+        """One of the two suffices."""
+        return [{name: []} for name in self.name]
+
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "accounts.authentication.BrowserSession"
