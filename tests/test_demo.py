@@ -124,7 +124,7 @@ def run_script(name: str, folder: Path, url: str) -> str:
         "PYSCHED_URL": url,
     }
     command = [sys.executable, "-I", CONTENT / name]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

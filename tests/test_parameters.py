@@ -7,6 +7,8 @@ import pytest
 from core.errors import InvalidInput
 from core.parameters import check_parameters, from_rows, text_of, to_rows, value_of
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("text", "value"),

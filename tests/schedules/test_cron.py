@@ -9,6 +9,8 @@ from core.errors import InvalidInput
 from schedules.cron import describe, parse
 from schedules.zones import instant_of, reached_wall, shifts
 
+pytestmark = pytest.mark.once
+
 BERLIN = ZoneInfo("Europe/Berlin")
 SPRING = datetime(2026, 3, 29, tzinfo=BERLIN)
 AUTUMN = datetime(2026, 10, 25, tzinfo=BERLIN)

@@ -10,6 +10,8 @@ from schedules.cron import parse
 from schedules.preview import preview
 from schedules.timing import MOST_SINGLE_ROWS, Timing, arrears, span_words
 
+pytestmark = pytest.mark.once
+
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 UTC_ZONE = ZoneInfo("UTC")
 BERLIN = "Europe/Berlin"
