@@ -43,7 +43,9 @@ def test_a_stream_that_comes_back_is_told_what_it_missed(site: Installation) -> 
         site.tell("publish", topic="schedule", subject_id=subject, team_id=site.team, word="missed", times=3)
     again = site.live("schedule", headers={"Last-Event-ID": stream.last_id}, cursor=0)
     found = again.all(3)
-    assert sorted((data["id"], data["n"]) for _, data in found) == [(1, 2), (2, 2)], "the header wins; the newest state of each"
+    # On PostgreSQL a state may be told twice: ids become visible out of order, so nothing says that it was told already.
+    assert {(data["id"], data["n"]) for _, data in found} == {(1, 2), (2, 2)}, "the header wins; the newest state of each"
+    assert len(found) == 2 or POSTGRES
 
 
 def test_a_page_hears_what_happened_while_it_was_drawn(site: Installation) -> None:
