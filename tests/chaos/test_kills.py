@@ -28,6 +28,13 @@ print('end')
 """
 
 
+def parent_of(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
 def victims(handle: Platform) -> dict[str, list[int]]:
     """Living processes by the part they are. Keeper and supervisors look alike: the keeper is the one that has noted its pid."""
     of_a_kind, noted = handle.keeper(), (handle.folder / "keeper" / "lock").read_text()
@@ -35,6 +42,8 @@ def victims(handle: Platform) -> dict[str, list[int]]:
     parts = {name: handle.pids(title) for name, title in titles.items()}
     parts |= {name: handle.pids(f" {name}") for name in ("pusher", "monitor", "idle", "processing")}
     for pid in of_a_kind:
+        if str(parent := parent_of(pid)) != noted and parent in of_a_kind:
+            continue  # A script in the moment before its own program takes the supervisor's place.
         parts.setdefault("keeper" if str(pid) == noted else "supervisor", []).append(pid)
     return parts
 
