@@ -106,6 +106,7 @@ def test_twenty_kills_in_a_hundred_runs(tmp_path: Path, database: dict[str, str]
         assert all(run["reason"] for run in ended if run["status"] != "success")
         assert statuses["lost"] <= killed["supervisor"]
         started = {int(path.name): len(path.read_text()) for path in counts.iterdir()}
-        assert set(started.values()) == {1}
+        # None in a file: killed between opening it and writing.
+        assert max(started.values()) == 1
         assert all(started.get(run["id"]) == 1 for run in ended if run["status"] == "success")
         handle.until(lambda: not handle.scripts())
