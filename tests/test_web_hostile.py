@@ -19,7 +19,7 @@ from django.conf import settings
 from pyscheduler.web import intake, live, protocol
 settings.ROOT_URLCONF = "tests.web_urls"
 settings.MAX_BODY_BYTES = 8 * 1024 * 1024
-intake.IDLE_SECONDS = protocol.HEAD_SECONDS = 1.0
+intake.IDLE_SECONDS = protocol.HEAD_SECONDS = 4.0
 live.MOST_OF_ONE = 3
 """
 MB = 1024 * 1024
