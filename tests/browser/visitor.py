@@ -94,4 +94,11 @@ class Visitor:
         return found
 
     def check(self) -> None:
-        assert self.complaints() == [], self.page.url
+        # A toast that fades or a button that just came to life is judged when it has come to rest.
+        complaints = self.complaints()
+        for _ in range(25):
+            if not complaints:
+                return
+            self.page.wait_for_timeout(200)
+            complaints = self.complaints()
+        raise AssertionError(self.page.url, complaints)
