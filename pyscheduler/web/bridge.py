@@ -69,7 +69,7 @@ class Bridge:
         except Gone:
             return
         except Refused as refused:
-            await refuse(scope, send, refused.status, refused.message, refused.headers)
+            await refuse(scope, send, refused.status, refused.message, refused.headers, unread=receive)
             return
         exchange = Exchange(receive, send)
         with body:
