@@ -54,9 +54,12 @@ class Run(models.Model):
     parameters = models.JSONField(default=dict, blank=True)
     priority = models.IntegerField(default=0)
     attempt = models.PositiveIntegerField(default=1)
+    retry_of = models.ForeignKey("self", on_delete=models.SET_NULL, related_name="retried_by", null=True, blank=True)
+    not_before = models.DateTimeField(null=True, blank=True)
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     reason = models.TextField(blank=True)
+    failure_signature = models.CharField(max_length=64, blank=True)
     queued_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -72,6 +75,9 @@ class Run(models.Model):
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     stop_requested_by = models.CharField(max_length=150, blank=True)
+    pause_requested_at = models.DateTimeField(null=True, blank=True)
+    pause_requested_by = models.CharField(max_length=150, blank=True)
+    paused_ms = models.PositiveBigIntegerField(default=0)
 
     steps: "RelatedManager[StepRun]"
     artifacts: "RelatedManager[Artifact]"
@@ -99,6 +105,7 @@ class Run(models.Model):
             models.Index(fields=["thread", "-id"], name="run_by_thread"),
             models.Index(fields=["process", "-id"], name="run_by_process"),
             models.Index(fields=["schedule_id", "-id"], name="run_by_schedule"),
+            models.Index(fields=["team", "failure_signature", "-id"], name="run_by_failure", condition=~Q(failure_signature="")),
         ]
 
     def __str__(self) -> str:
@@ -121,7 +128,11 @@ class Run(models.Model):
 
 
 class StepRun(models.Model):
-    """One thread's part of a run, with the exact version it ran. Statuses are those of runs."""
+    """One thread's part of a run, with the exact version it ran. Statuses are those of runs.
+
+    `limits` are the thread's own by their names there, as they were when the run was queued. `failure` is what is known of why it
+    failed (`history.failures`), `outputs` what the script declared.
+    """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
     position = models.PositiveIntegerField()
@@ -134,7 +145,14 @@ class StepRun(models.Model):
     parameters = models.JSONField(default=dict, blank=True)
     on_failure = models.CharField(max_length=10, choices=OnFailure.choices, default=OnFailure.STOP)
     timeout_seconds = models.PositiveIntegerField()
+    limits = models.JSONField(default=dict, blank=True)
+    network = models.BooleanField(default=True)
+    retries = models.PositiveIntegerField(default=0)
+    retry_delay_seconds = models.PositiveIntegerField(default=10)
+    retry_exit_codes = models.JSONField(default=list, blank=True)
+    environment_key = models.CharField(max_length=64, blank=True)
     attempt = models.PositiveIntegerField(default=1)
+    not_before = models.DateTimeField(null=True, blank=True)
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     reason = models.TextField(blank=True)
@@ -142,6 +160,9 @@ class StepRun(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     exit_code = models.IntegerField(null=True, blank=True)
     isolation = models.CharField(max_length=20, blank=True)
+    isolation_reason = models.TextField(blank=True)
+    failure = models.JSONField(default=dict, blank=True)
+    outputs = models.JSONField(default=dict, blank=True)
     peak_memory_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     cpu_seconds = models.FloatField(null=True, blank=True)
 

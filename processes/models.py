@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -11,7 +12,7 @@ from accounts.models import Team
 from accounts.querysets import TeamQuerySet
 from core.checks import MAX_DESCRIPTION
 from core.names import MAX_NAME, MAX_SAFE_NAME
-from threads.models import MAX_TIMEOUT_SECONDS, Thread
+from threads.models import MAX_RETRIES, MAX_TIMEOUT_SECONDS, Thread
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
@@ -22,6 +23,8 @@ MAX_STEPS = 100
 class OnFailure(models.TextChoices):
     STOP = "stop", "Stop the process"
     CONTINUE = "continue", "Continue"
+    # Said of a step that looks after the failure of others: it runs only when one before it failed.
+    RESCUE = "rescue", "Run only if an earlier step failed"
 
 
 class Process(models.Model):
@@ -31,6 +34,7 @@ class Process(models.Model):
     name = models.CharField(max_length=MAX_NAME)
     safe_name = models.SlugField(max_length=MAX_SAFE_NAME)
     description = models.TextField(blank=True, max_length=MAX_DESCRIPTION)
+    max_runs = models.PositiveIntegerField("runs at once", null=True, blank=True, validators=[MinValueValidator(1)])
     enabled = models.BooleanField(default=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, related_name="+", null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -61,6 +65,7 @@ class Step(models.Model):
     parameters = models.JSONField(default=dict, blank=True)
     on_failure = models.CharField(max_length=10, choices=OnFailure.choices, default=OnFailure.STOP)
     timeout_seconds = models.PositiveIntegerField(null=True, blank=True)
+    retries = models.PositiveIntegerField(null=True, blank=True, validators=[MaxValueValidator(MAX_RETRIES)])
 
     class Meta:
         ordering: ClassVar = ["position"]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
 MAX_TIMEOUT_SECONDS = 30 * 86400
+MAX_RETRIES = 20
 
 
 def default_timeout() -> int:
@@ -57,7 +58,10 @@ class Folder(models.Model):
 
 
 class Thread(models.Model):
-    """A script unit. What runs is `current_version`; a thread without one is a draft that cannot run yet."""
+    """A script unit. What runs is `current_version`; a thread without one is a draft that cannot run yet.
+
+    A limit that is None is the platform's. `retry_exit_codes` empty: every failure is tried again; the delay doubles each time.
+    """
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="threads")
     folder = models.ForeignKey(Folder, on_delete=models.SET_NULL, related_name="threads", null=True, blank=True)
@@ -69,6 +73,18 @@ class Thread(models.Model):
         default=default_timeout,
         validators=[MinValueValidator(1), MaxValueValidator(MAX_TIMEOUT_SECONDS)],
     )
+    python_version = models.CharField("Python version", max_length=20, blank=True)
+    requirements = models.TextField(blank=True, max_length=20_000)
+    memory_limit_mb = models.PositiveIntegerField("memory limit (MB)", null=True, blank=True, validators=[MinValueValidator(16)])
+    cpu_limit = models.PositiveIntegerField("processor time limit (seconds)", null=True, blank=True, validators=[MinValueValidator(1)])
+    process_limit = models.PositiveIntegerField("limit of processes", null=True, blank=True, validators=[MinValueValidator(1)])
+    output_limit_mb = models.PositiveIntegerField("log limit (MB)", null=True, blank=True, validators=[MinValueValidator(1)])
+    directory_limit_mb = models.PositiveIntegerField("directory limit (MB)", null=True, blank=True, validators=[MinValueValidator(1)])
+    network = models.BooleanField("may use the network", default=True)
+    max_runs = models.PositiveIntegerField("runs at once", null=True, blank=True, validators=[MinValueValidator(1)])
+    retries = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(MAX_RETRIES)])
+    retry_delay_seconds = models.PositiveIntegerField(default=10, validators=[MinValueValidator(1), MaxValueValidator(86400)])
+    retry_exit_codes = models.JSONField(default=list, blank=True)
     enabled = models.BooleanField(default=True)
     current_version = models.ForeignKey("ThreadVersion", on_delete=models.SET_NULL, related_name="+", null=True, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, related_name="+", null=True, blank=True)
