@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_TIMEOUT_SECONDS = 30 * 86400
 MAX_RETRIES = 20
+MAX_VARIABLE_NAME = 100
 
 
 def default_timeout() -> int:
@@ -92,6 +93,7 @@ class Thread(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     versions: "RelatedManager[ThreadVersion]"
+    variables: "RelatedManager[Variable]"
     draft: "ThreadDraft"
     objects = TeamQuerySet["Thread"].as_manager()
 
@@ -173,3 +175,35 @@ class VersionFile(models.Model):
     @property
     def name(self) -> str:
         return PurePosixPath(self.path).name
+
+
+class Variable(models.Model):
+    """An environment variable of a team's scripts, or of one thread's; the thread's takes the place of the team's.
+
+    A secret has `sealed` (see `threads.sealing`) in place of `value`: no page, call or log ever gives it back.
+    """
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="variables")
+    thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="variables", null=True, blank=True)
+    name = models.CharField(max_length=MAX_VARIABLE_NAME)
+    is_secret = models.BooleanField("secret", default=False)
+    value = models.TextField(blank=True)
+    sealed = models.TextField(blank=True, editable=False)
+    updated_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, related_name="+", null=True, blank=True)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = TeamQuerySet["Variable"].as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["name", "pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["thread", "name"], name="variable_name_is_unique"),
+            # A null thread equals no other: those of the whole team need their own rule.
+            models.UniqueConstraint(fields=["team", "name"], name="variable_name_is_unique_in_team", condition=Q(thread=None)),
+            models.CheckConstraint(
+                condition=Q(is_secret=True, value="", sealed__gt="") | Q(is_secret=False, sealed=""), name="variable_secret_is_sealed"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
