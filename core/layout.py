@@ -8,6 +8,8 @@ from django.conf import settings
 LOG, PROGRESS, SHOWN_LOG = "log", "progress", "run.log"
 # Its name there when a script has written a file of the first name.
 SHOWN_LOG_ELSE = "pyscheduler.log"
+# What `threadkit` keeps in the run's directory between attempts, a folder per step; no result of the run.
+STATE = ".pyscheduler"
 
 
 def data_path(*parts: str) -> Path:

@@ -46,3 +46,10 @@ def select_column(statement: str, arguments: Sequence[Any] = ()) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(statement, [adapt(value) for value in arguments])
         return [row[0] for row in cursor.fetchall()]
+
+
+def select_rows(statement: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """All columns of what the statement finds."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [adapt(value) for value in arguments])
+        return list(cursor.fetchall())

@@ -11,12 +11,15 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, transaction
 
 from core import layout
+from core.errors import DomainError
 from engine import keeper
 from engine.collect import found_files
 from engine.decide import Begin, Finish, decide
+from engine.handover import Handover
 from engine.host import records
 from engine.isolation import level_in_force
 from engine.outcome import exception_line, outcome_of
+from engine.outputs import outputs_of
 from engine.prepare import is_ours, open_control, show_log, write_spec
 from events.services import publish_all
 from history import ledger, logs
@@ -36,6 +39,7 @@ class Ended:
     step: StepRun
     end: StepEnd
     files: list[FoundFile]
+    outputs: dict[str, Any]
 
 
 def advance(run_ids: Collection[int]) -> int:
@@ -82,7 +86,7 @@ def _advance(run_ids: Collection[int]) -> int:
     # Reading disks comes before the transaction: nobody waits for the database's lock meanwhile.
     ends = [end for steps in steps_of.values() for step in steps if step.status in ALIVE and (end := _end_of(step))]
     with transaction.atomic():
-        changed = {end.step.run_id for end in ends if ledger.end_step(end.step, end.end, end.files)}
+        changed = {end.step.run_id for end in ends if ledger.end_step(end.step, end.end, end.files, end.outputs)}
         begun = [step for steps in steps_of.values() for step in _move(steps, is_changed=steps[0].run_id in changed)]
     for end in ends:
         forget_end(end.step)
@@ -122,7 +126,7 @@ def _end_of(step: StepRun) -> Ended | None:
         return None
     last_line = exception_line(_log_tail(step.run)) if record.get("exit_code") else ""
     end = outcome_of(record, timeout_seconds=step.timeout_seconds, stopped_by=step.run.stop_requested_by, last_line=last_line)
-    return Ended(step, end, _left_behind(step))
+    return Ended(step, end, _left_behind(step), outputs_of(step))
 
 
 def _left_behind(step: StepRun) -> list[FoundFile]:
@@ -174,23 +178,34 @@ def start_steps(steps: Iterable[StepRun]) -> int:
 
     A step that cannot start gets the exit record that says so, and is recorded like any other. Returns how many started.
     """
-    ready: list[tuple[StepRun, Path]] = []
-    for step, is_beside_others in _with_neighbours(list(steps)):
+    steps = list(steps)
+    handover = Handover(steps)
+    ready: list[tuple[StepRun, keeper.Start]] = []
+    for step, is_beside_others in _with_neighbours(steps):
         try:
             open_control(step.run)
-            ready.append((step, write_spec(step, level_in_force(), is_beside_others=is_beside_others)))
-        except OSError as error:
+            ready.append((step, _laid_out(step, handover, is_beside_others=is_beside_others)))
+        except (OSError, DomainError) as error:
             fail_start(step, str(error))
     if not ready:
         return 0
     try:
-        faults = keeper.start_steps([folder for _, folder in ready])
+        faults = keeper.start_steps([start for _, start in ready])
     except keeper.KeeperUnavailable as error:
         faults = [error.message] * len(ready)
     for (step, _), fault in zip(ready, faults, strict=True):
         if fault:
             fail_start(step, fault)
     return faults.count("")
+
+
+def _laid_out(step: StepRun, handover: Handover, *, is_beside_others: bool) -> keeper.Start:
+    """OSError or DomainError when it cannot start."""
+    given = handover.variables(step)
+    # In memory alone: the record keeps what refers to outputs as it was written.
+    step.parameters = handover.parameters(step)
+    folder = write_spec(step, level_in_force(), given.plain, is_beside_others=is_beside_others)
+    return keeper.Start(folder, given.opened())
 
 
 def _with_neighbours(steps: list[StepRun]) -> list[tuple[StepRun, bool]]:

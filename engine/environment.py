@@ -2,11 +2,13 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
+from core import layout
 from core.interpreter import interpreter
 from history.models import StepRun
 
@@ -35,18 +37,18 @@ def arguments(parameters: dict[str, Any]) -> list[str]:
     return words
 
 
-def variables(step: StepRun, directory: Path, input_path: Path | None) -> dict[str, str]:
-    """The whole environment of a script."""
+def variables(step: StepRun, directory: Path, input_path: Path | None, given: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of a script, but for its secrets; `given` are the variables of its team and thread."""
     found = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return found | {
+    return {**found, "LANG": "C.UTF-8", **given} | {
         "PATH": f"{Path(interpreter()).parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(directory),
-        "LANG": "C.UTF-8",
         "PYTHONPATH": str(TOOLKIT),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYSCHED_RUN_ID": str(step.run_id),
         "PYSCHED_RUN_DIR": str(directory),
         "PYSCHED_STEP": step.safe_name,
+        "PYSCHED_STATE": str(directory / layout.STATE / f"{step.position}-{step.safe_name}"),
         "PYSCHED_ATTEMPT": str(step.attempt),
         "PYSCHED_INPUT": str(input_path) if input_path else "",
         "PYSCHED_PARAMETERS": json.dumps(step.parameters),

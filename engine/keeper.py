@@ -11,7 +11,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ _BOOT = "import os, sys; os.fork() and os._exit(0); sys.path.insert(0, sys.argv.
 START_SECONDS, BOOT_SECONDS, ANSWER_SECONDS = 10.0, 0.5, 5.0
 # A request is one message; with long paths a few hundred folders would not fit.
 BATCH = 50
+# Of secrets in it; those of one step may have as many (see `threads.variables`).
+BATCH_BYTES = 130_000
 
 
 class KeeperUnavailable(DomainError):
@@ -89,21 +92,49 @@ def _end_one_that_hangs() -> None:
         os.close(lock)
 
 
-def start_steps(folders: Sequence[Path]) -> list[str]:
-    """Have the steps of these folders supervised; returns what was wrong with each, "" for nothing.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A step to be started, by its folder. Its secrets go to the keeper by word of mouth: they lie on no disk."""
+
+    folder: Path
+    secrets: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """At most so many bytes it takes in a request: quotes, backslashes and line breaks take two."""
+        return sum(len(name) + 2 * len(value.encode()) + 10 for name, value in self.secrets.items())
+
+
+def start_steps(starts: Sequence[Start]) -> list[str]:
+    """Have these steps supervised; returns what was wrong with each, "" for nothing.
 
     Asking again for a step that was started changes nothing.
     """
     faults: list[str] = []
-    for first in range(0, len(folders), BATCH):
-        part = [str(folder) for folder in folders[first : first + BATCH]]
-        request = {"do": "start", "folders": part}
+    for part in _batches(starts):
+        request: dict[str, Any] = {"do": "start", "folders": [str(start.folder) for start in part]}
+        if secrets := {str(start.folder): start.secrets for start in part if start.secrets}:
+            request["secrets"] = secrets
         answer = _ask(request)
         if answer is None:
             ensure_keeper()
             answer = _ask(request)
         faults += answer if answer is not None else ["the keeper went away while it was asked"] * len(part)
     return faults
+
+
+def _batches(starts: Sequence[Start]) -> Iterator[list[Start]]:
+    """A request is one message, which the kernel takes up to 200 KB long."""
+    part: list[Start] = []
+    size = 0
+    for start in starts:
+        if part and (len(part) == BATCH or size + start.size > BATCH_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(start)
+        size += start.size
+    if part:
+        yield part
 
 
 def quit_keeper() -> None:
@@ -140,7 +171,7 @@ def _ask(request: dict[str, Any]) -> Any:
         connection.settimeout(ANSWER_SECONDS)
         try:
             connection.connect(f"/proc/self/fd/{descriptor}/socket")
-            connection.send(json.dumps(request).encode())
+            connection.send(json.dumps(request, ensure_ascii=False).encode(errors="surrogatepass"))
             message = connection.recv(65536)
         except OSError:
             return None

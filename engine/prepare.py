@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -116,8 +117,11 @@ def _write_folder(folder: Path, contents: dict[str, bytes]) -> None:
         shutil.rmtree(building)
 
 
-def write_spec(step: StepRun, level: Level, *, is_beside_others: bool) -> Path:
-    """Everything the supervisor needs, in the step's folder; returns the folder. OSError when something cannot be laid out."""
+def write_spec(step: StepRun, level: Level, given: Mapping[str, str], *, is_beside_others: bool) -> Path:
+    """Everything the supervisor needs, in the step's folder; returns the folder. OSError when something cannot be laid out.
+
+    `given` are the variables of team and thread, without secrets: those never lie here.
+    """
     if step.version_id is None:
         raise FileNotFoundError(errno.ENOENT, "the version was deleted before it could run")
     code = _code(step.version_id)
@@ -133,7 +137,7 @@ def write_spec(step: StepRun, level: Level, *, is_beside_others: bool) -> Path:
         "attempt": step.attempt,
         "claim": step.run.claim_token,
         "argv": level.wrap(command),
-        "environment": environment.variables(step, directory, code.input),
+        "environment": environment.variables(step, directory, code.input, given),
         "directory": str(directory),
         "inputs": inputs,
         "limits": environment.limits(),

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -133,8 +134,8 @@ def begin_steps(run: Run, steps: Sequence[StepRun], *, progress: float, isolatio
     return True
 
 
-def end_step(step: StepRun, end: StepEnd, files: Iterable[FoundFile] = ()) -> bool:
-    """Record a step's end with the files it left; False when it was recorded before."""
+def end_step(step: StepRun, end: StepEnd, files: Iterable[FoundFile] = (), outputs: dict[str, Any] | None = None) -> bool:
+    """Record a step's end with what it left and put out; False when it was recorded before."""
     changes = {
         "status": end.status,
         "reason": end.reason,
@@ -148,6 +149,9 @@ def end_step(step: StepRun, end: StepEnd, files: Iterable[FoundFile] = ()) -> bo
         return False
     for name, value in changes.items():
         setattr(step, name, value)
+    if outputs:
+        StepRun.objects.filter(pk=step.pk).update(outputs=outputs)
+        step.outputs = outputs
     left = [Artifact(run_id=step.run_id, step=step, **asdict(file)) for file in files]
     Artifact.objects.bulk_create(
         left,

@@ -43,6 +43,8 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
+# Keys that were in use before: sessions and kept secrets that they signed or sealed still open.
+SECRET_KEY_FALLBACKS = env.words("PYSCHED_SECRET_KEY_FALLBACKS")
 
 HOST = env.text("PYSCHED_HOST", "127.0.0.1")
 PORT = env.integer("PYSCHED_PORT", 8000, least=1, most=65535)

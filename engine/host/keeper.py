@@ -21,6 +21,7 @@ from engine.host.supervisor import Supervisor
 
 SOCKET, LOCK = "socket", "lock"
 IDLE_SECONDS = 60
+MOST_BYTES = 262_144
 
 
 class Keeper:
@@ -115,7 +116,7 @@ class Keeper:
         """Answer one request, the one to quit by quitting."""
         client = self.clients[descriptor]
         try:
-            message = client.recv(65536)
+            message = client.recv(MOST_BYTES)
         except OSError:
             message = b""
         if not message:
@@ -131,11 +132,12 @@ class Keeper:
             return
         answer: object = {"supervised": len(self.supervised)}
         if request["do"] == "start":
-            answer = [self._start(folder) for folder in request["folders"]]
+            secrets = request.get("secrets", {})
+            answer = [self._start(folder, secrets.get(folder, {})) for folder in request["folders"]]
         with contextlib.suppress(OSError):
             client.send(json.dumps(answer).encode())
 
-    def _start(self, folder: str) -> str:
+    def _start(self, folder: str, secrets: dict[str, str]) -> str:
         """Fork a supervisor for the step, unless one was forked before: asking twice starts once. Returns the fault, "" for none."""
         try:
             mark = os.open(os.path.join(folder, records.SUPERVISOR), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -150,19 +152,19 @@ class Keeper:
             os.unlink(os.path.join(folder, records.SUPERVISOR))
             return f"no process could be started ({error.strerror})"
         if pid == 0:
-            self._become_supervisor(folder, mark)
+            self._become_supervisor(folder, mark, secrets)
         self.supervised[pid] = folder
         os.close(mark)
         return ""
 
-    def _become_supervisor(self, folder: str, mark: int) -> None:
+    def _become_supervisor(self, folder: str, mark: int, secrets: dict[str, str]) -> None:
         status = 1
         try:
             os.setsid()
             signal.set_wakeup_fd(-1)
             for descriptor in (self.server.fileno(), self.signals, self.lock, *self.clients):
                 os.close(descriptor)
-            Supervisor(folder).run(mark, self.boot_id)
+            Supervisor(folder, secrets).run(mark, self.boot_id)
             status = 0
         except BaseException:
             sys.excepthook(*sys.exc_info())

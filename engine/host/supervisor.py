@@ -26,11 +26,14 @@ SMALL_PIECE, GATHER_SECONDS = 16_384, 0.001
 class Supervisor:
     """Life of one step. Times are monotonic seconds unless they end in `_at`."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, secrets: dict[str, str]) -> None:
         self.folder = folder
         spec = records.read(os.path.join(folder, records.SPEC))
         assert spec, f"no {records.SPEC} in {folder}"
         self.spec: dict[str, Any] = spec
+        # Here and in the script's environment alone: on no disk.
+        spec["environment"].update(secrets)
+        spec["secrets"] = list(secrets.values())
         self.started_at = time.time()
         self.deadline = time.monotonic() + spec["timeout_seconds"]
         self.kill_at: float | None = None

@@ -107,7 +107,7 @@ def test_a_step_begun_but_never_started_is_asked_for_again(engine: Engine, make_
 def test_asking_the_keeper_twice_starts_once(engine: Engine, make_thread: Make, make_run: Make) -> None:
     run = engine.started(make_run(make_thread("Once", "import time\nprint('started', flush=True)\ntime.sleep(2)")))
     for _ in range(3):
-        assert keeper.start_steps([layout.step_folder(run.pk, 1, 1)]) == [""]
+        assert keeper.start_steps([keeper.Start(layout.step_folder(run.pk, 1, 1))]) == [""]
     engine.finish(run)
     assert log_of(run) == b"started\n"
 
