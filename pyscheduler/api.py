@@ -13,6 +13,7 @@ from processes import api as processes_api
 from pyscheduler import docs
 from schedules import api as schedules_api
 from threads import api as threads_api
+from threads import variable_api
 
 
 def _at(route: str, view: type[APIView], **options: object) -> URLPattern:
@@ -45,6 +46,8 @@ urlpatterns = [
     _at("threads/<int:pk>/versions", threads_api.Versions),
     _at("threads/<int:pk>/versions/<int:number>", threads_api.OneVersion),
     _at("threads/<int:pk>/versions/<int:number>/restore", threads_api.Restore),
+    _at("variables", variable_api.Variables),
+    _at("variables/<int:pk>", variable_api.OneVariable),
     _at("processes", processes_api.Processes, summaries=of_targets),
     _at("processes/<int:pk>", processes_api.OneProcess, summaries=of_targets),
     _at("processes/<int:pk>/run", triggers.RunProcess),

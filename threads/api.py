@@ -1,8 +1,9 @@
 """Threads, drafts, versions and folders over the API."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Length
 from rest_framework.request import Request
@@ -35,6 +36,7 @@ from threads.shapes import (
 )
 from threads.summaries import Summaries, no_summaries
 from threads.uploads import read_uploads
+from threads.variables import put_variables
 
 # A page of the list ends early when its sources are larger than this together: 200 of the largest would be 200 MB.
 MAX_SOURCES = 4 * 1024 * 1024
@@ -68,7 +70,7 @@ class ThreadEndpoint(Endpoint):
 
 
 def _complete(rows: "QuerySet[Thread]") -> "QuerySet[Thread]":
-    return rows.select_related("team", "current_version").prefetch_related("current_version__files")
+    return rows.select_related("team", "current_version").prefetch_related("current_version__files", "variables")
 
 
 class Threads(ThreadEndpoint):
@@ -97,8 +99,9 @@ class Threads(ThreadEndpoint):
         given["folder"] = _folder(user, team, given["folder"])
         if given.pop("remove", None):
             raise InvalidInput.of("remove", "A new thread has no files to take away.")
-        uploads = _uploads(given)
-        return self.one(services.create_thread(team=team, user=user, **given, **uploads), status=201)
+        uploads, env = _uploads(given), given.pop("env", None)
+        thread = _with_env(lambda: services.create_thread(team=team, user=user, **given, **uploads), env, user)
+        return self.one(thread, status=201)
 
 
 def _filtered(rows: "QuerySet[Thread]", user: User, wanted: dict[str, Any]) -> "QuerySet[Thread]":
@@ -117,6 +120,16 @@ def _folder(user: User, team: Team, pk: int | None, field: str = "folder") -> Fo
     if folder is None:
         raise InvalidInput.of(field, f"There is no folder {pk} in {team.name}.")
     return folder
+
+
+def _with_env(verb: Callable[[], Thread], env: dict[str, Any] | None, user: User) -> Thread:
+    """What the verb gives, and its variables with it when there are some: both or neither."""
+    if env is None:
+        return verb()
+    with transaction.atomic():
+        thread = verb()
+        put_variables(thread=thread, user=user, given=env)
+    return thread
 
 
 def _uploads(given: dict[str, Any]) -> dict[str, Any]:
@@ -153,8 +166,8 @@ class OneThread(ThreadEndpoint):
             raise InvalidInput.of("team", "A thread stays in its team.")
         if "folder" in given:
             given["folder"] = _folder(user, thread.team, given["folder"])
-        uploads = _uploads(given)
-        return self.one(services.change_thread(thread=thread, user=user, **given, **uploads))
+        uploads, env = _uploads(given), given.pop("env", None)
+        return self.one(_with_env(lambda: services.change_thread(thread=thread, user=user, **given, **uploads), env, user))
 
 
 def _thread(request: Request, pk: int, needed: Role = Role.VIEWER) -> Thread:

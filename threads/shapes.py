@@ -10,6 +10,7 @@ from core.endpoint import PageQuery, Strict
 from core.fields import Id, Several, Text, Whole
 from threads.models import MAX_TIMEOUT_SECONDS, Folder, Thread, ThreadDraft, ThreadType, ThreadVersion, VersionFile, default_timeout
 from threads.summaries import RunBrief, RunStats
+from threads.variable_shapes import Env, env_of
 
 
 class FileShape(serializers.ModelSerializer[VersionFile]):
@@ -24,6 +25,7 @@ class ThreadShape(serializers.ModelSerializer[Thread]):
     source = serializers.CharField(source="current_version.source", default="", help_text="What runs; empty while there is only a draft.")  # type: ignore[assignment]
     version = serializers.IntegerField(source="current_version.number", default=None, allow_null=True)
     files = FileShape(source="current_version.files", many=True, default=())
+    env = serializers.SerializerMethodField()
     last_run = serializers.SerializerMethodField()
     stats = serializers.SerializerMethodField()
 
@@ -31,8 +33,12 @@ class ThreadShape(serializers.ModelSerializer[Thread]):
         model = Thread
         fields: ClassVar = [
             "id", "team", "folder", "name", "safe_name", "type", "description", "source", "version", "files",
-            "timeout_seconds", "enabled", "created_at", "updated_at", "last_run", "stats",
+            "env", "timeout_seconds", "enabled", "created_at", "updated_at", "last_run", "stats",
         ]  # fmt: skip
+
+    @extend_schema_field(Env)
+    def get_env(self, thread: Thread) -> Any:
+        return env_of(thread)
 
     @extend_schema_field(RunBrief(allow_null=True))
     def get_last_run(self, thread: Thread) -> Any:
@@ -55,6 +61,7 @@ class ThreadBody(Strict):
     description = Text(required=False, allow_blank=True, default="")
     timeout_seconds = Whole(required=False, min_value=1, max_value=MAX_TIMEOUT_SECONDS, default=default_timeout)
     enabled = serializers.BooleanField(required=False, default=True)
+    env = Env(required=False, help_text="Its own variables; left out, they stay. A secret without `value` stays as it is.")
 
 
 class NewThreadBody(ThreadBody):

@@ -36,7 +36,7 @@ def test_every_address_and_method_is_listed() -> None:
 
 
 def _filled(call: Call) -> str:
-    return call.path.format(**dict.fromkeys(("team", "folder", "thread", "process", "schedule", "run", "key", "member"), 1))
+    return call.path.format(**dict.fromkeys(("team", "folder", "thread", "process", "schedule", "run", "key", "member", "variable"), 1))
 
 
 def _expected(call: Call, role: str) -> int:
@@ -78,7 +78,7 @@ def test_a_teams_key_opens_no_other_team(call: Call, people: Any, world: World, 
         assert elsewhere.call(call.method, world.path(call), world.body(call)).status_code == call.stranger
 
 
-@pytest.mark.parametrize("path", ["teams", "members", "folders", "threads", "processes", "schedules", "runs", "api-keys"])
+@pytest.mark.parametrize("path", ["teams", "members", "folders", "threads", "variables", "processes", "schedules", "runs", "api-keys"])
 def test_a_strangers_lists_have_nothing_of_others(path: str, people: Any, world: World, by_session: Any) -> None:
     stranger = by_session(people.stranger).ok("GET", path)["results"]
     assert {row.get("team", row.get("slug")) for row in stranger} <= {"elsewhere"}

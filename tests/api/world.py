@@ -13,6 +13,7 @@ from history.status import Trigger
 from processes.services import StepPlan, create_process
 from schedules.services import create_schedule
 from threads.services import create_folder, create_thread
+from threads.variables import set_variable
 
 ALL = "whoever is logged in"
 OPEN = "everybody"
@@ -109,6 +110,11 @@ CALLS = [
     Call("GET", "threads/{thread}/versions", VIEWER),
     Call("GET", "threads/{thread}/versions/1", VIEWER),
     Call("POST", "threads/{thread}/versions/1/restore", EDITOR, 201, {}),
+    Call("GET", "variables", ALL),
+    Call("POST", "variables", EDITOR, 201, {"team": "weather", "thread": "{thread}", "name": "TOKEN", "value": "x", "secret": True}, NAMED),
+    Call("GET", "variables/{variable}", VIEWER),
+    Call("PATCH", "variables/{variable}", EDITOR, body={"value": "other", "secret": False}),
+    Call("DELETE", "variables/{variable}", EDITOR, 204),
     Call("GET", "processes", ALL),
     Call(
         "POST",
@@ -220,6 +226,7 @@ def build(people: Any) -> World:
     process = create_process(team=team, user=editor, name="Nightly", steps=[StepPlan(thread=used, stage=1)])
     schedule = create_schedule(team=team, user=editor, name="Daily", target=process, kind="cron", cron="0 7 * * *")
     run = queue_run(target=process, user=people.runner, trigger=Trigger.MANUAL)
+    variable = set_variable(team=team, user=editor, name="REGION", value="weather", is_secret=True)
     key, _ = create_api_key(user=people.runner, name="Runner's", by=people.runner, team=team)
     member = Membership.objects.get(user=people.viewer, team=team)
     _with_file(run)
@@ -231,6 +238,7 @@ def build(people: Any) -> World:
         "schedule": schedule,
         "run": run,
         "key": key,
+        "variable": variable,
         "member": member,
     }
     return World({name: thing.pk for name, thing in things.items()})
