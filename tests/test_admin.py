@@ -23,6 +23,7 @@ from tests import browser
 from threads.models import Folder, Thread, ThreadVersion
 from threads.services import create_folder
 from threads.uploads import Upload
+from threads.variables import set_variable
 
 APPS = ("accounts", "events", "threads", "processes", "history", "schedules", "operations")
 OURS = [model for label in APPS for model in apps.get_app_config(label).get_models()]
@@ -58,6 +59,7 @@ def full(people, make_thread, make_process, make_run):
     Host.objects.create(key="here")
     ClockLease.objects.get_or_create(name="clock")
     Milestone.objects.create(name="something")
+    set_variable(team=people.team, user=people.editor, name="TOKEN", value="nobody-reads-me", is_secret=True)
     create_api_key(user=people.editor, name="script", by=people.editor)
     return people
 

@@ -8,7 +8,8 @@ from django.http import HttpRequest
 
 from accounts.access import person
 from core.admin import RecordAdmin, RecordInline, VerbAdmin, VerbForm, for_each, switch_actions
-from threads.models import Folder, Thread, ThreadDraft, ThreadVersion, VersionFile
+from core.errors import InvalidInput
+from threads.models import Folder, Thread, ThreadDraft, ThreadVersion, Variable, VersionFile
 from threads.services import (
     change_thread,
     create_folder,
@@ -19,6 +20,7 @@ from threads.services import (
     restore_version,
     save_draft,
 )
+from threads.variables import change_variable, remove_variable, set_variable
 
 
 class SourceField(forms.CharField):
@@ -150,3 +152,33 @@ class VersionFileAdmin(RecordAdmin):
     list_filter = ("role", "version__thread__team")
     list_select_related = ("version__thread",)
     search_fields = ("path", "digest", "version__thread__name")
+
+
+class VariableForm(VerbForm):
+    value = SourceField(help_text="Of a secret it is not shown again: leave it empty to keep the one it has.")
+
+    def carry_out(self, user: Any, row: Variable | None) -> Variable:
+        given = self.cleaned_data
+        if row is not None:
+            value = given["value"] if "value" in self.changed_data else None
+            return change_variable(variable=row, user=user, value=value, is_secret=given["is_secret"])
+        owner = {"team": given["team"], "thread": given["thread"]}
+        if given["thread"] and given["thread"].team != given["team"]:
+            raise InvalidInput.of("thread", "That thread belongs to another team.")
+        return set_variable(**owner, user=user, name=given["name"], value=given["value"], is_secret=given["is_secret"], is_new=True)
+
+
+@admin.register(Variable)
+class VariableAdmin(VerbAdmin):
+    form = VariableForm
+    fields = ("team", "thread", "name", "is_secret", "value", "updated_by", "updated_at")
+    readonly_fields = ("updated_by", "updated_at")
+    list_display = ("name", "is_secret", "team", "thread", "updated_by", "updated_at")
+    list_filter = ("is_secret", "team")
+    list_select_related = ("team", "thread", "updated_by")
+    search_fields = ("name", "thread__name", "thread__safe_name")
+    autocomplete_fields = ("team", "thread")
+    fixed = ("team", "thread", "name")
+
+    def remove(self, row: Variable, user: Any) -> None:
+        remove_variable(variable=row, user=user)

@@ -105,6 +105,23 @@ class SettingsForm(PlaceForm):
         return {name: self.cleaned_data[name] for name in ("name", *SETTINGS)} | {"folder": self.folder_chosen}
 
 
+class VariableForm(forms.Form):
+    """A variable to be set; one of the same name is replaced."""
+
+    name = forms.CharField(
+        error_messages={"required": "Give it a name."},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
+    )
+    value = forms.CharField(
+        required=False, strip=False, widget=forms.Textarea(attrs={"rows": 2, "autocomplete": "off", "spellcheck": "false"})
+    )
+    is_secret = forms.BooleanField(required=False)
+
+    def clean_value(self) -> str:
+        """Browsers send other line ends than were typed."""
+        return str(self.cleaned_data["value"]).replace("\r\n", "\n")
+
+
 def folder_nodes(user: User) -> list[Node]:
     """All folders the user sees, as a tree in order; one query."""
     return in_order(Folder.objects.visible_to(user).select_related("team"))

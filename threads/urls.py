@@ -2,19 +2,22 @@
 
 from django.urls import path
 
-from threads.views import editing, files, listing
+from threads.views import editing, files, listing, variables
 
 app_name = "threads"
 urlpatterns = [
     path("", listing.list_threads, name="list"),
     path("new", listing.create, name="create"),
     path("upload", listing.upload, name="upload"),
+    path("variables", variables.of_teams, name="variables"),
+    path("variables/<int:pk>/delete", variables.remove, name="delete_variable"),
     path("folders/new", listing.new_folder, name="new_folder"),
     path("folders/<int:pk>/delete", listing.remove_folder, name="delete_folder"),
     path("<int:pk>", editing.detail, name="detail"),
     path("<int:pk>/draft", editing.draft, name="draft"),
     path("<int:pk>/save", editing.save, name="save"),
     path("<int:pk>/settings", editing.change, name="settings"),
+    path("<int:pk>/variables", variables.set_of_thread, name="set_variable"),
     path("<int:pk>/delete", editing.delete, name="delete"),
     path("<int:pk>/runs", editing.runs, name="runs"),
     path("<int:pk>/versions", editing.versions, name="versions"),

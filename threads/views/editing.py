@@ -20,6 +20,7 @@ from threads.forms import FilesForm, SettingsForm, folder_nodes
 from threads.models import Thread, ThreadDraft, ThreadVersion
 from threads.querysets import trigger_query
 from threads.services import change_thread, delete_thread, publish, restore_version, save_draft
+from threads.views.panels import card_of_thread
 
 PAGE = "threads/detail.html"
 VERSIONS_SHOWN = 20
@@ -52,6 +53,7 @@ def thread_context(request: HttpRequest, thread: Thread, **more: Any) -> dict[st
         **able,
         "files": list(current.files.all()) if current else [],
         "trigger_url": request.build_absolute_uri(f"/api/v1/threads/{thread.safe_name}/trigger{trigger_query(thread, person(request))}"),
+        "variables": more.get("variables") or card_of_thread(thread, may_edit=able["may_edit"]),
         **versions_of(thread),
         **runs_of(thread),
     }
