@@ -15,21 +15,21 @@ from core.errors import DomainError
 from engine import keeper
 from engine.collect import found_files
 from engine.decide import Begin, Finish, decide
+from engine.failure import bare_end_of, end_of
 from engine.handover import Handover
 from engine.host import records
 from engine.isolation import level_in_force
-from engine.outcome import exception_line, outcome_of
 from engine.outputs import outputs_of
 from engine.prepare import is_ours, open_control, show_log, write_spec
 from events.services import publish_all
 from history import ledger, logs
+from history.failures import lost
 from history.ledger import FoundFile, RunEnd, StepEnd
 from history.models import Run, StepRun
 from history.services import run_event
 from history.status import ALIVE, Status
 
 logger = logging.getLogger(__name__)
-TAIL_BYTES = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,9 @@ def _bare_end(step: StepRun, record: dict[str, Any], error: Exception) -> StepEn
     """The end without what had to be read from the run's directory and log; `lost` when the record itself is the trouble."""
     note = f"What it left could not be read ({type(error).__name__})."
     try:
-        end = outcome_of(record, timeout_seconds=step.timeout_seconds, stopped_by=step.run.stop_requested_by)
+        end = bare_end_of(step, record)
     except Exception:
-        return StepEnd(Status.LOST, f"{note} How it ended is not known.")
+        return StepEnd(Status.LOST, f"{note} How it ended is not known.", failure=lost(note).as_record())
     return replace(end, reason=f"{end.reason} {note}".strip())
 
 
@@ -124,9 +124,7 @@ def _end_of(step: StepRun) -> Ended | None:
     record = records.read(str(_folder(step) / records.EXIT))
     if record is None or not is_ours(step.run):
         return None
-    last_line = exception_line(_log_tail(step.run)) if record.get("exit_code") else ""
-    end = outcome_of(record, timeout_seconds=step.timeout_seconds, stopped_by=step.run.stop_requested_by, last_line=last_line)
-    return Ended(step, end, _left_behind(step), outputs_of(step))
+    return Ended(step, end_of(step, record), _left_behind(step), outputs_of(step))
 
 
 def _left_behind(step: StepRun) -> list[FoundFile]:
@@ -154,10 +152,6 @@ def _show_log(run: Run) -> None:
         show_log(run)
     except OSError as error:
         logger.warning("The log of run %s could not be put into its directory: %s", run.pk, error)
-
-
-def _log_tail(run: Run) -> bytes:
-    return logs.read(run, max(0, logs.size(run) - TAIL_BYTES), TAIL_BYTES)
 
 
 def forget_end(step: StepRun) -> None:

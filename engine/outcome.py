@@ -76,16 +76,6 @@ def _judge_exit(record: dict[str, Any], last_line: str) -> tuple[Status, str]:
     return Status.FAILED, f"Ended by {name} ({signal.strsignal(number) or 'a signal'})."
 
 
-def exception_line(tail: bytes) -> str:
-    """The last line of a log when it tells of an exception, as `ValueError: no rows`; else ""."""
-    text = tail.decode(errors="replace")
-    lines = text.strip().splitlines()
-    if not lines or "Traceback (most recent call last)" not in text:
-        return ""
-    name = lines[-1].partition(":")[0].rpartition(".")[2]
-    return plain(lines[-1])[:300] if name.isidentifier() and name[:1].isupper() else ""
-
-
 def plain(text: str) -> str:
     """Without control characters: PostgreSQL keeps no NUL, and pages need none of them."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -48,7 +48,8 @@ class Failure:
     """Kept as `StepRun.failure`. `file`, `line` and `function` are the innermost place in the script's own files, if there is one.
 
     `kind`: exception, missing_module, missing_file, syntax_error, memory, timeout, limit, signal, exit_code, start, lost.
-    `title` names it in words, `message` is what was said of it, `hint` what to do. Equal failures have one `signature`.
+    `title` names it in words, `message` is what was said of it, `hint` what to do. `exception` is its type: of what Python
+    raised, else the signal, exit code or limit. Equal failures have one `signature`.
     """
 
     kind: str
@@ -78,34 +79,36 @@ def normalised(message: str) -> str:
     return _VARYING.sub(lambda match: f"<{match.lastgroup}>", message)
 
 
-def explain(record: dict[str, Any], *, reason: str, log: str = "", script: Script | None = None) -> Failure:
-    """Why a step that ended by this exit record failed. `reason` is the sentence that the platform has for it, `log` its last words."""
+def explain(record: dict[str, Any], *, log: str = "", script: Script | None = None) -> Failure:
+    """Why a step that ended by this exit record failed; `log` are its last words."""
     cause = record.get("cause", "damaged")
     if cause in _LOST:
-        return lost(reason)
+        return lost(record.get("detail", ""), cause)
     if cause:
-        return _refused(cause, reason)
+        return _refused(cause, record.get("detail", ""))
     if crash := find_crash(log):
         return _raised(crash, script or Script())
     number = record.get("signal") or _BY_EXIT_CODE.get(record.get("exit_code") or 0)
     return _signalled(number, log) if number else _exited(record.get("exit_code"), log)
 
 
-def lost(reason: str) -> Failure:
-    return Failure("lost", "The platform lost sight of it", reason, hint="Look at what it has done so far before you run it again.")
+def lost(detail: str, cause: str = "lost") -> Failure:
+    hint = "Look at what it has done so far before you run it again."
+    return Failure("lost", "The platform lost sight of it", plain(detail), cause, hint=hint)
 
 
-def _refused(cause: str, reason: str) -> Failure:
+def _refused(cause: str, detail: str) -> Failure:
     """The platform ended it, or never got it started."""
     match cause:
         case "timeout":
             hint = "Give the thread a longer timeout, or look at the end of the log for what it was waiting for."
-            return Failure("timeout", "It ran longer than it may", reason, hint=hint)
+            return Failure("timeout", "It ran longer than it may", hint=hint)
         case "memory":
-            return Failure("memory", "It used more memory than it may", reason, hint=_MEMORY_HINT)
+            return Failure("memory", "It used more memory than it may", hint=_MEMORY_HINT)
         case "start":
-            return Failure("start", "It could not be started", reason)
-    return Failure("limit", "It went over one of its limits", reason, hint="Raise the thread's limit, or have the script do with less.")
+            return Failure("start", "It could not be started", plain(detail))
+    hint = "Raise the thread's limit, or have the script do with less."
+    return Failure("limit", "It went over one of its limits", exception=cause, hint=hint)
 
 
 _MEMORY_HINT = "Raise the thread's memory limit, or read the data in pieces."

@@ -11,9 +11,11 @@ from django.utils import timezone
 
 from core.rows import execute, select_column, update_row
 from events.services import publish_all
+from history.failures import lost
 from history.models import Artifact, Host, Run, StepRun
 from history.services import run_event
-from history.status import ALIVE, Status
+from history.status import ALIVE, BROKEN, Status
+from processes.models import OnFailure
 
 LEASE = timedelta(seconds=60)
 
@@ -38,6 +40,7 @@ class StepEnd:
     finished_at: datetime = field(default_factory=timezone.now)
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    failure: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +152,11 @@ def end_step(step: StepRun, end: StepEnd, files: Iterable[FoundFile] = (), outpu
         return False
     for name, value in changes.items():
         setattr(step, name, value)
-    if outputs:
-        StepRun.objects.filter(pk=step.pk).update(outputs=outputs)
-        step.outputs = outputs
+    more = {name: value for name, value in (("outputs", outputs), ("failure", end.failure)) if value}
+    if more:
+        StepRun.objects.filter(pk=step.pk).update(**more)
+        for name, value in more.items():
+            setattr(step, name, value)
     left = [Artifact(run_id=step.run_id, step=step, **asdict(file)) for file in files]
     Artifact.objects.bulk_create(
         left,
@@ -176,6 +181,8 @@ def finish_run(run: Run, steps: Sequence[StepRun], end: RunEnd) -> bool:
         "log_bytes": end.log_bytes,
         "lease_expires_at": None,
     }
+    if signature := _signature(steps, end.status):
+        changes["failure_signature"] = signature
     if not update_row(Run, run.pk, changes, where=f"{_IS_ALIVE} AND claim_token = %s", arguments=[run.claim_token]):
         return False
     for name, value in changes.items():
@@ -189,20 +196,28 @@ def finish_run(run: Run, steps: Sequence[StepRun], end: RunEnd) -> bool:
     return True
 
 
+def _signature(steps: Sequence[StepRun], status: Status) -> str:
+    """Of the failure that the run ended by; "" for a good end."""
+    if status not in BROKEN:
+        return ""
+    deciding = (step for step in steps if step.status == status and step.failure and step.on_failure != OnFailure.CONTINUE)
+    return next((step.failure["signature"] for step in deciding), "")
+
+
 def lose_abandoned(own_host: str) -> int:
     """End runs whose host has long stopped vouching for them; returns how many. A host's own runs it looks after itself."""
     now = timezone.now()
     abandoned = Run.objects.filter(status__in=ALIVE, lease_expires_at__lt=now - LEASE).exclude(host_key=own_host)
-    lost = 0
+    count = 0
     for run in abandoned.prefetch_related("steps"):
         reason = f"Host {run.host_key} has not been heard of since {run.lease_expires_at:%Y-%m-%d %H:%M:%S} UTC."
         with transaction.atomic():
             steps = list(run.steps.all())
             for step in steps:
                 if step.status in ALIVE:
-                    end_step(step, StepEnd(Status.LOST, reason))
-            lost += finish_run(run, steps, RunEnd(Status.LOST, reason, None, run.log_bytes))
-    return lost
+                    end_step(step, StepEnd(Status.LOST, reason, failure=lost(reason).as_record()))
+            count += finish_run(run, steps, RunEnd(Status.LOST, reason, None, run.log_bytes))
+    return count
 
 
 def stopping(host_key: str) -> set[int]:
