@@ -155,8 +155,8 @@ def end_step(step: StepRun, end: StepEnd, files: Iterable[FoundFile] = (), outpu
     more = {name: value for name, value in (("outputs", outputs), ("failure", end.failure)) if value}
     if more:
         StepRun.objects.filter(pk=step.pk).update(**more)
-        for name, value in more.items():
-            setattr(step, name, value)
+        for name, found in more.items():
+            setattr(step, name, found)
     left = [Artifact(run_id=step.run_id, step=step, **asdict(file)) for file in files]
     Artifact.objects.bulk_create(
         left,
