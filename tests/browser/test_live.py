@@ -53,7 +53,7 @@ def test_the_log_is_whole_after_the_web_server_was_killed(visit: Visit, site: Pl
     shows_line(page, 199)
     let_on(site, run, "third")
     expect(page.locator("#run-heading")).to_contain_text("Success")
-    assert visitor.log() == LINES
+    visitor.shows_log(LINES)
     assert page.evaluate("window.same")
     assert page.locator(".log-note").count() == 0
 
@@ -74,7 +74,7 @@ def test_the_run_ends_in_words_also_when_the_server_is_away_at_its_end(visit: Vi
     visitor.context.set_offline(False)
     expect(page.locator("#run-heading")).to_contain_text("Success")
     expect(page.locator("ps-log")).to_contain_text("ended")
-    assert visitor.log() == "begun\nended\n"
+    visitor.shows_log("begun\nended\n")
 
 
 def test_two_tabs_and_another_browser_show_the_same(visit: Visit, site: Platform) -> None:
@@ -89,7 +89,7 @@ def test_two_tabs_and_another_browser_show_the_same(visit: Visit, site: Platform
     let_on(site, run, "third")
     for page in pages:
         expect(page.locator("#run-heading")).to_contain_text("Success")
-        assert visitor.log(page) == LINES
+        visitor.shows_log(LINES, page)
 
 
 def test_seven_tabs_at_once_all_load_and_all_come_to_know(visit: Visit, site: Platform) -> None:
@@ -107,7 +107,7 @@ def test_seven_tabs_at_once_all_load_and_all_come_to_know(visit: Visit, site: Pl
         page.bring_to_front()
         page.locator("h1").click()
         expect(page.locator("#run-heading")).to_contain_text("Success")
-        assert visitor.log(page) == LINES
+        visitor.shows_log(LINES, page)
 
 
 def test_a_tab_in_the_background_gives_its_connection_away_and_catches_up(visit: Visit, site: Platform) -> None:
@@ -124,7 +124,7 @@ def test_a_tab_in_the_background_gives_its_connection_away_and_catches_up(visit:
     assert "line 100\n" not in visitor.log()
     hide(page, False)
     expect(page.locator("#run-heading")).to_contain_text("Success")
-    assert visitor.log() == LINES
+    visitor.shows_log(LINES)
 
 
 def hide(page: Page, hidden: bool) -> None:

@@ -1,6 +1,7 @@
 """A person at a browser: one window, what it finds wrong, what it asks the server for."""
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,13 @@ class Visitor:
             "ps-log .log-line", "all => all.map((line) => line.textContent + '\\n')"
         )
         return "".join(lines)
+
+    def shows_log(self, expected: str, page: Page | None = None, seconds: float = 30) -> None:
+        """The page comes to show just this; a state and the lines before it may be drawn one after the other."""
+        deadline = time.monotonic() + seconds
+        while self.log(page) != expected and time.monotonic() < deadline:
+            (page or self.page).wait_for_timeout(50)
+        assert self.log(page) == expected
 
     # What must be true of every page
 
