@@ -24,6 +24,7 @@ class StepRunShape(serializers.ModelSerializer[StepRun]):
         fields: ClassVar = [
             "position", "stage", "name", "safe_name", "thread", "version", "parameters", "on_failure", "timeout_seconds", "attempt",
             "status", "reason", "started_at", "finished_at", "duration_ms", "exit_code", "peak_memory_bytes", "cpu_seconds", "isolation",
+            "outputs",
         ]  # fmt: skip
 
 

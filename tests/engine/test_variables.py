@@ -14,6 +14,7 @@ from engine.host import records
 from history.models import StepRun
 from tests.conftest import People
 from tests.engine.conftest import Engine, directory_of, log_of, processes_of, supervisor_pid
+from threads.uploads import Upload
 from threads.variables import MAX_VALUE_BYTES, set_variable
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -168,3 +169,29 @@ def test_a_missing_output_fails_the_step_in_words(
     run = engine.finish(make_run(process))
     assert run.status == "failed"
     assert reason in run.reason
+
+
+KIT = """
+import threadkit
+for row in threadkit.rows(columns=["city"]):
+    print(row["city"])
+threadkit.checkpoint(1)
+threadkit.output("cities", ["Oslo", "Bern"])
+with threadkit.dataset("out") as out:
+    (out / "a.txt").write_text("a")
+half = threadkit.dataset("half").__enter__()
+(half / "b.txt").write_text("b")
+"""
+
+
+def test_what_threadkit_leaves_is_recorded_and_its_own_notes_are_not(
+    engine: Engine, people: People, make_thread: Any, make_run: Any, as_user: Any
+) -> None:
+    thread = make_thread(source=KIT, input_file=Upload("cities.csv", b"city\nOslo\nBern\n"))
+    run = engine.finish(make_run(thread))
+    assert run.status == "success", run.reason
+    paths = set(run.artifacts.values_list("path", flat=True))
+    assert paths == {"rows-1-hello-cities.csv", "out/a.txt", "out/manifest.json"}
+    client = as_user(people.viewer)
+    assert client.get(f"/api/v1/runs/{run.pk}").json()["steps"][0]["outputs"] == {"cities": ["Oslo", "Bern"]}
+    assert "1 output<" in client.get(f"/history/{run.pk}").content.decode()
