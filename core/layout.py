@@ -10,6 +10,8 @@ LOG, PROGRESS, SHOWN_LOG = "log", "progress", "run.log"
 SHOWN_LOG_ELSE = "pyscheduler.log"
 # What `threadkit` keeps in the run's directory between attempts, a folder per step; no result of the run.
 STATE = ".pyscheduler"
+# Of that, temporary files where a script has no `/tmp` of its own.
+TEMPORARY = "tmp"
 
 
 def data_path(*parts: str) -> Path:
@@ -53,6 +55,16 @@ def step_folder(run_id: int, position: int, attempt: int) -> Path:
 def code_folder(version_id: int) -> Path:
     """A version's files as scripts see them: written once, then read-only, shared by all its runs."""
     return data_path("code", str(version_id))
+
+
+def environments_folder() -> Path:
+    """Environments of scripts by their keys, with their locks and what the resolver keeps."""
+    return data_path("environments")
+
+
+def environment_folder(key: str) -> Path:
+    """A Python environment: written once, then read alone, shared by all threads that come to it."""
+    return environments_folder() / "ready" / key
 
 
 def blob_path(digest: str) -> Path:

@@ -54,7 +54,12 @@ MAX_RUNS = env.integer("PYSCHED_MAX_RUNS", max(4, 2 * (os.cpu_count() or 1)), le
 HOST_KEY = env.text("PYSCHED_HOST_KEY") or f"{socket.gethostname()[:60]}-{_kept('host_id', 3)}"
 if len(HOST_KEY) > 90:
     raise InvalidVariable("PYSCHED_HOST_KEY", "it is longer than 90 characters", "use a shorter name")
-ISOLATION = env.choice("PYSCHED_ISOLATION", "auto", ("auto", "plain"))
+ISOLATION_LEVELS = ("bubblewrap", "user", "landlock", "plain")
+ISOLATION = env.choice("PYSCHED_ISOLATION", "auto", ("auto", *ISOLATION_LEVELS))
+# Runs below this level are refused.
+MIN_ISOLATION = env.choice("PYSCHED_MIN_ISOLATION", "", ("", *ISOLATION_LEVELS))
+# Pythons for scripts beyond those that are found where such things are installed: absolute paths.
+PYTHONS = env.words("PYSCHED_PYTHONS")
 # What `up` does with running scripts when it ends: `auto` stops them on Ctrl-C and keeps them on SIGTERM.
 ON_SHUTDOWN = env.choice("PYSCHED_ON_SHUTDOWN", "auto", ("auto", "stop", "keep"))
 # Where people and scripts reach the platform.
@@ -103,6 +108,7 @@ INSTALLED_APPS = [
     "core",
     "events",
     "accounts",
+    "environments",
     "threads",
     "processes",
     "history",

@@ -13,6 +13,7 @@ from accounts.models import Team
 from accounts.querysets import TeamQuerySet
 from core.checks import MAX_DESCRIPTION
 from core.names import MAX_NAME, MAX_SAFE_NAME
+from environments.models import Environment, EnvironmentBuild
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
@@ -61,7 +62,9 @@ class Folder(models.Model):
 class Thread(models.Model):
     """A script unit. What runs is `current_version`; a thread without one is a draft that cannot run yet.
 
-    A limit that is None is the platform's. `retry_exit_codes` empty: every failure is tried again; the delay doubles each time.
+    It runs in its `environment`, the last good one, or where it asks for none by the platform's own Python; `environment_build` is
+    the newest attempt to give it what it asks for. A limit that is None is the platform's. `retry_exit_codes` empty: every failure is
+    tried again; the delay doubles each time.
     """
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="threads")
@@ -76,6 +79,16 @@ class Thread(models.Model):
     )
     python_version = models.CharField("Python version", max_length=20, blank=True)
     requirements = models.TextField(blank=True, max_length=20_000)
+    # By the key: runs note it, and a thread's row has it without a join.
+    environment = models.ForeignKey(
+        Environment, to_field="key", on_delete=models.PROTECT, related_name="threads", null=True, blank=True, editable=False
+    )
+    previous_environment = models.ForeignKey(
+        Environment, to_field="key", on_delete=models.SET_NULL, related_name="+", null=True, blank=True, editable=False
+    )
+    environment_build = models.ForeignKey(
+        EnvironmentBuild, on_delete=models.SET_NULL, related_name="threads", null=True, blank=True, editable=False
+    )
     memory_limit_mb = models.PositiveIntegerField("memory limit (MB)", null=True, blank=True, validators=[MinValueValidator(16)])
     cpu_limit = models.PositiveIntegerField("processor time limit (seconds)", null=True, blank=True, validators=[MinValueValidator(1)])
     process_limit = models.PositiveIntegerField("limit of processes", null=True, blank=True, validators=[MinValueValidator(1)])

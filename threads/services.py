@@ -17,13 +17,17 @@ from accounts.services import record
 from core.checks import check_description, check_known
 from core.errors import Conflict, InvalidInput, NotFound
 from core.names import clean_name, first_free, safe_name
+from environments.wishes import check_python, clean_requirements
 from events.services import publish as publish_event
+from threads.building import settle_environment
 from threads.checks import check_syntax, decode_source
 from threads.models import MAX_TIMEOUT_SECONDS, Folder, Thread, ThreadDraft, ThreadType, ThreadVersion, VersionFile
 from threads.uploads import FIRST_FILENAME, CheckedFile, Content, Upload, check_content, files_of, laid_together, name_from
 
 FIRST_SOURCE = '"""What this script does, in a sentence."""\n\nprint("Hello from PyScheduler")\n'
 SETTINGS = ("type", "description", "timeout_seconds", "enabled")
+# What the environment is made of; it has a form of its own.
+ENVIRONMENT = ("python_version", "requirements")
 
 
 def create_thread(
@@ -40,7 +44,7 @@ def create_thread(
 ) -> Thread:
     """A new thread. With `script` or `source` it has version 1 and can run; with neither a draft to begin with.
 
-    Without a name it takes the script's. `settings_given`: `type`, `description`, `timeout_seconds`, `enabled`.
+    Without a name it takes the script's. `settings_given`: those of `SETTINGS` and `ENVIRONMENT`.
     """
     require(user, team, Role.EDITOR)
     name = clean_name(name or (name_from(script) if script else ""))
@@ -56,6 +60,7 @@ def create_thread(
             filename = content.filename or FIRST_FILENAME
             files = laid_together(filename, (), content.files)
             _add_version(thread, user, content.source, files, filename=filename, message="First version")
+        settle_environment(thread, user=user)
         _tell(thread)
     return thread
 
@@ -85,6 +90,7 @@ def change_thread(
             _change_fields(row, user, fields)
         if content != Content() or remove:
             _change_content(row, user, content, remove)
+        settle_environment(row, user=user)
         _tell(row)
     return row
 
@@ -117,6 +123,7 @@ def publish(*, thread: Thread, user: User, message: str = "") -> ThreadVersion:
         current = row.current_version
         filename = current.filename if current else FIRST_FILENAME
         version = _add_version(row, user, draft.source, files_of(current), filename=filename, message=message)
+        settle_environment(row, user=user)
         _tell(row)
     return version
 
@@ -130,6 +137,7 @@ def restore_version(*, version: ThreadVersion, user: User) -> ThreadVersion:
         _put_draft(row, user, version.source)
         message = f"Restored version {version.number}"
         made = _add_version(row, user, version.source, files, filename=version.filename, message=message)
+        settle_environment(row, user=user)
         _tell(row)
     return made
 
@@ -181,12 +189,14 @@ def timeout_fault(seconds: Any) -> str | None:
 
 
 def _checked_fields(team: Team, given: dict[str, Any]) -> dict[str, Any]:
-    check_known(given, ("name", "folder", *SETTINGS))
+    check_known(given, ("name", "folder", *SETTINGS, *ENVIRONMENT))
     if given.get("folder") and given["folder"].team_id != team.pk:
         raise InvalidInput.of("folder", "That folder belongs to another team.")
     if "type" in given and given["type"] not in ThreadType.values:
         raise InvalidInput.of("type", f"Use one of {', '.join(ThreadType.values)}.")
     check_description(given.get("description", ""))
+    check_python(given.get("python_version", ""))
+    clean_requirements(given.get("requirements", ""))
     if "timeout_seconds" in given and (fault := timeout_fault(given["timeout_seconds"])):
         raise InvalidInput.of("timeout_seconds", fault)
     return given | ({"name": clean_name(given["name"])} if "name" in given else {})
