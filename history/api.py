@@ -18,9 +18,11 @@ from core.downloads import AS_DATA
 from core.endpoint import WITH_CONFLICT, Endpoint, Nothing, call
 from core.paging import Part
 from history import files, logs
+from history.changes import alike, since_success
 from history.downloads import log_of
+from history.failure_shapes import ChangesShape, show_changes
 from history.models import Run
-from history.querysets import Scope, named
+from history.querysets import Scope, failed_like, named
 from history.services import request_stop
 from history.shapes import ArtifactShape, LogQuery, RunQuery, RunShape, show_run, show_runs
 
@@ -54,7 +56,9 @@ class Runs(Endpoint):
         """Newest first."""
         team = team_named(caller(request), self.query["team"]) if "team" in self.query else None
         scope = Scope(caller(request), team)
-        return list_runs(self, _filtered(scope.runs(), self.query), scope.parts(self.query.get("status", [])))
+        return list_runs(
+            self, _filtered(scope.runs(), self.query), scope.parts(self.query.get("status", []), self.query.get("failure", ""))
+        )
 
 
 def _filtered(rows: "QuerySet[Run]", wanted: dict[str, Any]) -> "QuerySet[Run]":
@@ -63,6 +67,8 @@ def _filtered(rows: "QuerySet[Run]", wanted: dict[str, Any]) -> "QuerySet[Run]":
     rows = rows.filter(**{lookup: wanted[name] for name, lookup in lookups.items() if name in wanted})
     if wanted.get("status"):
         rows = rows.filter(status__in=wanted["status"])
+    if wanted.get("failure"):
+        rows = failed_like(rows, wanted["failure"])
     return named(rows, wanted.get("q", ""))
 
 
@@ -74,6 +80,14 @@ class OneRun(Endpoint):
     @call("Read a run", answer=RunShape)
     def get(self, request: Request, pk: int) -> Response:
         return Response(show_run(fetch(complete(Run.objects.all()), caller(request), pk=pk)))
+
+
+class Changes(Endpoint):
+    @call("Read what changed", answer=ChangesShape)
+    def get(self, request: Request, pk: int) -> Response:
+        """What differs from the last run of the same thread or process that succeeded before this one, and how often it failed so."""
+        run = fetch_run(request, pk)
+        return Response(show_changes(since_success(run, list(run.steps.all())), alike(run)))
 
 
 class Stop(Endpoint):

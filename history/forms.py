@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from accounts.models import Team
 from history.models import Run
-from history.querysets import named
+from history.querysets import failed_like, named
 from history.status import Kind, Status, Trigger
 
 MAX_ID = 2**63 - 1
@@ -18,7 +18,7 @@ def _id_field() -> forms.IntegerField:
 
 
 class FilterForm(forms.Form):
-    """All optional; `status` takes several. `thread`, `process` and `schedule` come by links from their pages."""
+    """All optional; `status` takes several. `thread`, `process`, `schedule` and `failure` come by links from other pages."""
 
     q = forms.CharField(
         required=False,
@@ -33,6 +33,7 @@ class FilterForm(forms.Form):
     thread = _id_field()
     process = _id_field()
     schedule = _id_field()
+    failure = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, teams: "QuerySet[Team]", **options: Any) -> None:
         super().__init__(*args, **options)
@@ -51,4 +52,6 @@ class FilterForm(forms.Form):
         conditions = {"status": "status__in", "kind": "kind", "trigger": "trigger", "team": "team", "thread": "thread",
                       "process": "process", "schedule": "schedule_id"}  # fmt: skip
         rows = rows.filter(**{lookup: chosen[name] for name, lookup in conditions.items() if name in chosen})
+        if "failure" in chosen:
+            rows = failed_like(rows, chosen["failure"])
         return named(rows, chosen.get("q", ""))

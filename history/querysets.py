@@ -28,8 +28,10 @@ class Scope:
         # An operator sees all anyway; naming the teams is what lets the indexes by team serve.
         return rows.filter(team__in=self.teams) if self.teams else rows
 
-    def parts(self, statuses: Collection[str] = ()) -> list[Part]:
-        """For `core.paging`: these runs by team and, when they are narrowed to them, by status. None where it would not help."""
+    def parts(self, statuses: Collection[str] = (), failure: str = "") -> list[Part]:
+        """For `core.paging`: these runs by team and, when they are narrowed to them, by failure or status. None where it would not help."""
+        if failure:
+            return [{"team": pk, "failure_signature": failure} for pk in self.teams]
         if len(self.teams) * len(statuses) > MOST_PARTS:
             return []
         if not statuses:
@@ -40,6 +42,12 @@ class Scope:
         """The newest runs in one of the statuses, with their teams and people."""
         rows = self.runs().filter(status__in=statuses).select_related("team", "user")
         return by_id(rows, count, self.parts(statuses))
+
+
+def failed_like(rows: "QuerySet[Run]", signature: str) -> "QuerySet[Run]":
+    """Those that failed by this signature."""
+    # The index leaves out runs without one; SQLite takes it only when the query says so too.
+    return rows.filter(failure_signature=signature).exclude(failure_signature="")
 
 
 def named(rows: "QuerySet[Run]", text: str) -> "QuerySet[Run]":

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, ClassVar
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.endpoint import PageQuery, Strict
 from core.fields import Id, Moment, Parameters, Several, Text, Whole
+from history.failure_shapes import FailureShape
 from history.models import Artifact, Run, StepRun
 from history.orders import MAX_PRIORITY
 from history.status import Status, Trigger
@@ -18,14 +20,19 @@ class StepRunShape(serializers.ModelSerializer[StepRun]):
     thread = serializers.IntegerField(source="thread_id", allow_null=True)
     version = serializers.IntegerField(source="version_number")
     duration_ms = serializers.IntegerField(allow_null=True)
+    failure = serializers.SerializerMethodField(help_text="Why it failed; null when it did not.")
 
     class Meta:
         model = StepRun
         fields: ClassVar = [
             "position", "stage", "name", "safe_name", "thread", "version", "parameters", "on_failure", "timeout_seconds", "attempt",
             "status", "reason", "started_at", "finished_at", "duration_ms", "exit_code", "peak_memory_bytes", "cpu_seconds", "isolation",
-            "outputs",
+            "outputs", "failure",
         ]  # fmt: skip
+
+    @extend_schema_field(FailureShape(allow_null=True))
+    def get_failure(self, step: StepRun) -> dict[str, Any] | None:
+        return step.failure or None
 
 
 class RunShape(serializers.ModelSerializer[Run]):
@@ -45,7 +52,7 @@ class RunShape(serializers.ModelSerializer[Run]):
         fields: ClassVar = [
             "id", "number", "status", "kind", "name", "team", "thread", "process", "schedule", "trigger", "user", "parameters", "priority",
             "queued_at", "started_at", "finished_at", "duration_ms", "exit_code", "reason", "progress", "output_dir", "steps",
-            "peak_memory_bytes", "cpu_seconds", "attempt", "worker",
+            "peak_memory_bytes", "cpu_seconds", "attempt", "worker", "failure_signature",
         ]  # fmt: skip
 
 
@@ -101,6 +108,7 @@ class RunQuery(PageQuery):
     user = Text(required=False, max_length=150, help_text="Who started it, by user name.")
     started_after = Moment(required=False)
     started_before = Moment(required=False)
+    failure = Text(required=False, max_length=64, help_text="A run's `failure_signature`: those that failed in the same way.")
     q = Text(required=False, allow_blank=True, max_length=100, help_text="Part of the name, or #NUMBER.")
 
 

@@ -16,10 +16,11 @@ from core.htmx import is_partial
 from core.paging import Cursor, Part, page_of
 from core.parameters import to_rows
 from history import logs, services
+from history.changes import alike, since_success
 from history.forms import FilterForm
 from history.models import Run, StepRun
-from history.querysets import Scope
-from history.status import ACTIVE, Status
+from history.querysets import Scope, failed_like
+from history.status import ACTIVE, BROKEN, Status
 
 MAX_FILES_SHOWN = 200
 NARROW = frozenset({"thread", "process", "schedule"})
@@ -42,20 +43,29 @@ def list_runs(request: HttpRequest) -> HttpResponse:
 
 def _parts(user: User, form: FilterForm) -> list[Part]:
     # A thread's, process's or schedule's runs have an index of their own, in order already.
-    if form.chosen.keys() & NARROW:
+    if form.chosen.keys() & NARROW and "failure" not in form.chosen:
         return []
-    return Scope(user, form.chosen.get("team")).parts(form.chosen.get("status", []))
+    return Scope(user, form.chosen.get("team")).parts(form.chosen.get("status", []), form.chosen.get("failure", ""))
 
 
-def _narrowed_to(request: HttpRequest, form: FilterForm) -> list[tuple[str, str, str, int]]:
-    """Of what thread, process or schedule only runs are shown: parameter, kind, name (as the last run knows it) and id."""
-    found = []
+def _narrowed_to(request: HttpRequest, form: FilterForm) -> list[tuple[str, str, str, int | str]]:
+    """Of what thread, process, schedule or failure only runs are shown: parameter, kind, name (as the last run knows it) and id."""
+    found: list[tuple[str, str, str, int | str]] = []
     for parameter in sorted(NARROW & form.chosen.keys()):
         lookup = "schedule_id" if parameter == "schedule" else parameter
         runs = Run.objects.visible_to(person(request)).filter(**{lookup: form.chosen[parameter]})
         name = runs.order_by("-pk").values_list("schedule_name" if parameter == "schedule" else "name", flat=True).first()
         found.append((parameter, parameter.capitalize(), name or "without runs", form.chosen[parameter]))
+    if "failure" in form.chosen:
+        found.append(("failure", "Failure", _title_of(request, form.chosen["failure"]), form.chosen["failure"]))
     return found
+
+
+def _title_of(request: HttpRequest, signature: str) -> str:
+    """What the newest failure of this signature is called."""
+    runs = failed_like(Scope(person(request)).runs(), signature)
+    step = StepRun.objects.filter(run__in=runs.order_by("-pk")[:1], failure__signature=signature).first()
+    return step.failure["title"] if step else "without runs"
 
 
 @require_safe
@@ -68,7 +78,7 @@ def show_run(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _shown(run: Run) -> dict[str, Any]:
     # The run was read before its steps: what is shown as ended is ended in all its parts.
-    steps = list(run.steps.select_related("thread").order_by("stage", "position"))
+    steps = list(run.steps.select_related("thread", "version").defer("version__source").order_by("stage", "position"))
     done = sum(step.state.is_final for step in steps)
     files = list(run.artifacts.all()[: MAX_FILES_SHOWN + 1])
     return {
@@ -85,7 +95,16 @@ def _shown(run: Run) -> dict[str, Any]:
         "parameters": to_rows(run.parameters),
         "is_active": run.state in ACTIVE,
         "target": run.thread or run.process,
+        **_account(run, steps),
     }
+
+
+def _account(run: Run, steps: list[StepRun]) -> dict[str, Any]:
+    """Of a broken run why, how often like this, and what had changed since the last success."""
+    failed = [step for step in steps if step.failure and step.state in BROKEN]
+    if run.state not in BROKEN or not failed:
+        return {}
+    return {"failed": failed, "comparison": since_success(run, steps), "alike": alike(run)}
 
 
 def _versions(steps: list[StepRun]) -> str:

@@ -5,6 +5,7 @@ from rest_framework.views import APIView
 
 import accounts.openapi  # noqa: F401 - registers how the schema names our log-ins
 from accounts import api as accounts_api
+from environments import api as environments_api
 from history import api as history_api
 from history import triggers
 from history.summaries import of_targets
@@ -13,7 +14,7 @@ from processes import api as processes_api
 from pyscheduler import docs
 from schedules import api as schedules_api
 from threads import api as threads_api
-from threads import variable_api
+from threads import environment_api, variable_api
 
 
 def _at(route: str, view: type[APIView], **options: object) -> URLPattern:
@@ -46,6 +47,10 @@ urlpatterns = [
     _at("threads/<int:pk>/versions", threads_api.Versions),
     _at("threads/<int:pk>/versions/<int:number>", threads_api.OneVersion),
     _at("threads/<int:pk>/versions/<int:number>/restore", threads_api.Restore),
+    _at("threads/<int:pk>/environment", environment_api.ThreadEnvironment),
+    _at("threads/<int:pk>/environment/rebuild", environment_api.RebuildEnvironment),
+    _at("environments", environments_api.Environments),
+    _at("environments/<int:pk>", environments_api.OneEnvironment),
     _at("variables", variable_api.Variables),
     _at("variables/<int:pk>", variable_api.OneVariable),
     _at("processes", processes_api.Processes, summaries=of_targets),
@@ -61,6 +66,7 @@ urlpatterns = [
     _at("schedules/<int:pk>/runs", schedules_api.RunsOfSchedule),
     _at("runs", history_api.Runs),
     _at("runs/<int:pk>", history_api.OneRun),
+    _at("runs/<int:pk>/changes", history_api.Changes),
     _at("runs/<int:pk>/stop", history_api.Stop),
     _at("runs/<int:pk>/log", history_api.Log),
     _at("runs/<int:pk>/files", history_api.Files),

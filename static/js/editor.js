@@ -44,6 +44,8 @@ class Editor extends HTMLElement {
     new ResizeObserver(() => this.fit()).observe(this.area);
     this.draw();
     if (this.dataset.faultLine) this.mark(Number(this.dataset.faultLine));
+    addEventListener("hashchange", () => this.goToAddress());
+    this.goToAddress();
     // Who may only read has no draft to keep.
     if (this.dataset.draft && this.form) this.keeper = new Keeper(this);
   }
@@ -94,6 +96,15 @@ class Editor extends HTMLElement {
     this.gutter.querySelector(".is-faulty")?.classList.remove("is-faulty");
     if (line) this.gutter.children[line - 1]?.classList.add("is-faulty");
     this.area.toggleAttribute("aria-invalid", Boolean(line));
+  }
+
+  // `#L12` in the page's address: links from failures lead to the line.
+  goToAddress() {
+    const line = Number(/^#L(\d+)$/.exec(location.hash)?.[1] ?? 0);
+    if (line < 1 || line > this.lines) return;
+    this.mark(line);
+    this.goTo(line);
+    this.area.scrollTop = Math.max(0, (line - 6) * parseFloat(getComputedStyle(this.area).lineHeight));
   }
 
   goTo(line, column = 1) {

@@ -51,6 +51,7 @@ RUN = {
     "cpu_seconds",
     "attempt",
     "worker",
+    "failure_signature",
 }
 
 

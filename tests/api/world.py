@@ -7,11 +7,13 @@ from accounts.models import Membership
 from accounts.roles import Role
 from accounts.services import create_api_key
 from core import layout
+from environments.models import Environment
 from history.models import Artifact, Run
 from history.services import queue_run
 from history.status import Trigger
 from processes.services import StepPlan, create_process
 from schedules.services import create_schedule
+from threads.models import Thread
 from threads.services import create_folder, create_thread
 from threads.variables import set_variable
 
@@ -110,6 +112,11 @@ CALLS = [
     Call("GET", "threads/{thread}/versions", VIEWER),
     Call("GET", "threads/{thread}/versions/1", VIEWER),
     Call("POST", "threads/{thread}/versions/1/restore", EDITOR, 201, {}),
+    Call("GET", "threads/{thread}/environment", VIEWER),
+    # It asks for none, so there is nothing to rebuild.
+    Call("POST", "threads/{thread}/environment/rebuild", EDITOR, 409, {}),
+    Call("GET", "environments", ALL),
+    Call("GET", "environments/{environment}", VIEWER),
     Call("GET", "variables", ALL),
     Call("POST", "variables", EDITOR, 201, {"team": "weather", "thread": "{thread}", "name": "TOKEN", "value": "x", "secret": True}, NAMED),
     Call("GET", "variables/{variable}", VIEWER),
@@ -190,6 +197,7 @@ CALLS = [
     Call("GET", "schedules/{schedule}/runs", VIEWER),
     Call("GET", "runs", ALL),
     Call("GET", "runs/{run}", VIEWER),
+    Call("GET", "runs/{run}/changes", VIEWER),
     Call("POST", "runs/{run}/stop", RUNNER, body={}),
     Call("GET", "runs/{run}/log", VIEWER),
     Call("GET", "runs/{run}/files", VIEWER),
@@ -229,6 +237,8 @@ def build(people: Any) -> World:
     variable = set_variable(team=team, user=editor, name="REGION", value="weather", is_secret=True)
     key, _ = create_api_key(user=people.runner, name="Runner's", by=people.runner, team=team)
     member = Membership.objects.get(user=people.viewer, team=team)
+    environment = Environment.objects.create(key="0" * 64, python_version="3.13.0", packages={"six": "1.17.0"}, lock="six==1.17.0")
+    Thread.objects.filter(pk=used.pk).update(environment=environment)
     _with_file(run)
     things = {
         "team": team,
@@ -239,6 +249,7 @@ def build(people: Any) -> World:
         "run": run,
         "key": key,
         "variable": variable,
+        "environment": environment,
         "member": member,
     }
     return World({name: thing.pk for name, thing in things.items()})
