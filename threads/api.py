@@ -70,7 +70,9 @@ class ThreadEndpoint(Endpoint):
 
 
 def _complete(rows: "QuerySet[Thread]") -> "QuerySet[Thread]":
-    return rows.select_related("team", "current_version").prefetch_related("current_version__files", "variables")
+    rows = rows.select_related("team", "current_version", "environment", "environment_build")
+    rows = rows.defer("environment__lock", "environment__packages", "environment_build__log", "environment_build__requirements")
+    return rows.prefetch_related("current_version__files", "variables")
 
 
 class Threads(ThreadEndpoint):

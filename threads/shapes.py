@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from core.endpoint import PageQuery, Strict
 from core.fields import Id, Several, Text, Whole
+from environments.shapes import EnvironmentBrief, brief
 from threads.models import MAX_TIMEOUT_SECONDS, Folder, Thread, ThreadDraft, ThreadType, ThreadVersion, VersionFile, default_timeout
 from threads.summaries import RunBrief, RunStats
 from threads.variable_shapes import Env, env_of
@@ -25,6 +26,7 @@ class ThreadShape(serializers.ModelSerializer[Thread]):
     source = serializers.CharField(source="current_version.source", default="", help_text="What runs; empty while there is only a draft.")  # type: ignore[assignment]
     version = serializers.IntegerField(source="current_version.number", default=None, allow_null=True)
     files = FileShape(source="current_version.files", many=True, default=())
+    environment = serializers.SerializerMethodField()
     env = serializers.SerializerMethodField()
     last_run = serializers.SerializerMethodField()
     stats = serializers.SerializerMethodField()
@@ -33,8 +35,13 @@ class ThreadShape(serializers.ModelSerializer[Thread]):
         model = Thread
         fields: ClassVar = [
             "id", "team", "folder", "name", "safe_name", "type", "description", "source", "version", "files",
-            "env", "timeout_seconds", "enabled", "created_at", "updated_at", "last_run", "stats",
+            "python_version", "requirements", "environment", "env", "timeout_seconds", "enabled",
+            "created_at", "updated_at", "last_run", "stats",
         ]  # fmt: skip
+
+    @extend_schema_field(EnvironmentBrief)
+    def get_environment(self, thread: Thread) -> Any:
+        return EnvironmentBrief(brief(thread.environment, thread.environment_build)).data
 
     @extend_schema_field(Env)
     def get_env(self, thread: Thread) -> Any:
@@ -51,7 +58,7 @@ class ThreadShape(serializers.ModelSerializer[Thread]):
 
 
 class ThreadBody(Strict):
-    read_only_names = frozenset({"id", "safe_name", "version", "files", "created_at", "updated_at", "last_run", "stats"})
+    read_only_names = frozenset({"id", "safe_name", "version", "files", "environment", "created_at", "updated_at", "last_run", "stats"})
 
     team = Text(required=False, max_length=60, help_text="The team's slug; may be left out when there is one team you may write in.")
     folder = Id(required=False, allow_null=True, default=None)
@@ -61,6 +68,12 @@ class ThreadBody(Strict):
     description = Text(required=False, allow_blank=True, default="")
     timeout_seconds = Whole(required=False, min_value=1, max_value=MAX_TIMEOUT_SECONDS, default=default_timeout)
     enabled = serializers.BooleanField(required=False, default=True)
+    python_version = Text(
+        required=False, allow_blank=True, max_length=20, default="", help_text="Such as `3.12`; empty for the platform's own."
+    )
+    requirements = Text(
+        required=False, allow_blank=True, max_length=20_000, default="", help_text="A line per package, such as `requests>=2.31`."
+    )
     env = Env(required=False, help_text="Its own variables; left out, they stay. A secret without `value` stays as it is.")
 
 

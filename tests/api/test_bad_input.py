@@ -269,7 +269,7 @@ def test_a_method_that_is_not_there_is_a_405(method: str, owner: Caller) -> None
     assert owner.refused(method, "stats", {}, status=405)["code"] == "method_not_allowed"
 
 
-@pytest.mark.parametrize("path", ["", "nothing", "threads/", "threads/1/environment", "runs/compare", "%00"])
+@pytest.mark.parametrize("path", ["", "nothing", "threads/", "threads/1/nothing", "runs/compare", "%00"])
 def test_what_is_not_there_is_told_in_json(path: str, owner: Caller, anonymous: Caller) -> None:
     assert owner.refused("GET", path, status=404)["code"] == "not_found"
     assert anonymous.refused("POST", path, {}, status=404)["code"] == "not_found"
