@@ -1,7 +1,6 @@
 """What a step is given when it starts: its team's and thread's variables, and values that earlier steps have put out.
 
-A parameter may say `{{steps.NAME.outputs.KEY}}`: NAME is the safe name of an earlier step, or its position where a thread comes
-twice. Alone it stands for the value as it is, within a text for how the value reads.
+A reference to an output (`processes.references`) stands alone for the value as it is, within a text for how the value reads.
 """
 
 import json
@@ -12,10 +11,9 @@ from typing import Any
 from core.errors import DomainError
 from history.models import StepRun
 from history.status import FINAL
+from processes.references import FORM, MARK, REFERENCE, is_broken
 from threads.variables import Handed, Owner, handed_to
 
-_REFERENCE = re.compile(r"\{\{\s*steps\.([a-z0-9-]+)\.outputs\.([A-Za-z0-9_-]+)\s*\}\}")
-_MARK = re.compile(r"\{\{\s*steps\b")
 _NOTHING = Handed()
 
 
@@ -28,7 +26,7 @@ class Handover:
 
     def __init__(self, steps: Sequence[StepRun]) -> None:
         self._variables = handed_to(_owner(step) for step in steps)
-        asking = {step.run_id for step in steps if _MARK.search(json.dumps(step.parameters))}
+        asking = {step.run_id for step in steps if MARK.search(json.dumps(step.parameters))}
         self._earlier: dict[int, list[StepRun]] = {run_id: [] for run_id in asking}
         if asking:
             for step in StepRun.objects.filter(run__in=asking, status__in=FINAL).order_by("position"):
@@ -55,11 +53,11 @@ def _filled(value: Any, parameter: str, earlier: Sequence[StepRun]) -> Any:
         return {name: _filled(item, parameter, earlier) for name, item in value.items()}
     if not isinstance(value, str):
         return value
-    if alone := _REFERENCE.fullmatch(value.strip()):
+    if alone := REFERENCE.fullmatch(value.strip()):
         return _output(alone, parameter, earlier)
-    text = _REFERENCE.sub(lambda found: _as_text(_output(found, parameter, earlier)), value)
-    if _MARK.search(_REFERENCE.sub("", value)):
-        raise MissingOutput(f"its parameter {parameter} is {value!r}; write {{{{steps.NAME.outputs.KEY}}}}")
+    text = REFERENCE.sub(lambda found: _as_text(_output(found, parameter, earlier)), value)
+    if is_broken(value):
+        raise MissingOutput(f"its parameter {parameter} is {value!r}; write {FORM}")
     return text
 
 

@@ -16,6 +16,7 @@ from core.names import clean_name, first_free, safe_name
 from core.parameters import check_parameters
 from events.services import publish
 from processes.models import MAX_STEPS, OnFailure, Process, Step
+from processes.references import reference_fault
 from threads.models import Thread
 from threads.services import timeout_fault
 
@@ -106,8 +107,18 @@ def _check_steps(team: Team, steps: Sequence[StepPlan]) -> None:
     if len(steps) > MAX_STEPS:
         raise InvalidInput.of("steps", f"A process has at most {MAX_STEPS} steps; this one has {len(steps)}.")
     faults = {f"steps.{position}.{name}": [fault] for position, step in enumerate(steps) for name, fault in _faults(team, step)}
-    if faults:
+    if faults := faults or _reference_faults(steps):
         raise InvalidInput("Some steps cannot be used.", fields=faults)
+
+
+def _reference_faults(steps: Sequence[StepPlan]) -> dict[str, list[str]]:
+    found = {}
+    for place, step in enumerate(steps):
+        before = [(number, other) for number, other in enumerate(steps, start=1) if other.stage < step.stage]
+        earlier = {other.thread.safe_name for _, other in before} | {str(number) for number, _ in before}
+        if fault := reference_fault(step.parameters, earlier):
+            found[f"steps.{place}.parameters"] = [fault]
+    return found
 
 
 def _write_steps(process: Process, steps: Sequence[StepPlan]) -> None:
