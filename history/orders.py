@@ -10,6 +10,7 @@ from core.errors import Conflict, InvalidInput
 from core.parameters import check_parameters
 from history.status import Trigger
 from processes.models import OnFailure, Process, Step
+from threads.building import missing_environment
 from threads.models import Thread
 
 MAX_PRIORITY = 100
@@ -64,6 +65,8 @@ def plan_run(order: RunOrder, steps: Mapping[int, Sequence[Step]] | None = None)
             raise Conflict(f"{step.thread.name} has no saved version yet; save its script first.")
         if not step.thread.enabled:
             raise Conflict(f"{step.thread.name} is disabled; enable it first.")
+        if step.thread.environment_build_id and not step.thread.environment_id:
+            raise Conflict(missing_environment(step.thread))
     return RunPlan(order, planned)
 
 

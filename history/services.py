@@ -132,6 +132,7 @@ def _step_of(run: Run, position: int, step: PlannedStep) -> StepRun:
         parameters=step.parameters,
         on_failure=step.on_failure,
         timeout_seconds=step.timeout_seconds,
+        environment_key=step.thread.environment_id or "",
     )
 
 

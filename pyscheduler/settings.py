@@ -273,6 +273,9 @@ SPECTACULAR_SETTINGS = {
         "Role": "accounts.roles.Role",
         "FileRole": "threads.models.FileRole",
         "HealthState": "operations.api.STATES",
+        "BuildStatus": "environments.models.BuildStatus",
+        "EnvironmentState": "environments.models.EnvironmentState",
+        "EnvironmentStatus": "environments.shapes.STATES",
     },
 }
 

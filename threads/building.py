@@ -56,6 +56,14 @@ def _put(thread: Thread, build: EnvironmentBuild) -> EnvironmentBuild:
     return build
 
 
+def missing_environment(thread: Thread) -> str:
+    """Why a thread that has no environment yet cannot run."""
+    build = thread.environment_build
+    if build and build.status == BuildStatus.FAILED:
+        return f"{thread.name} has no Python environment, for its build failed: {build.error}"
+    return f"The Python environment of {thread.name} is being built for the first time; run it when it is ready."
+
+
 def call_builder() -> None:
     """Once this transaction commits, a worker starts a builder."""
     async_task(START, cluster=QUEUE)
