@@ -8,8 +8,13 @@ from core import layout
 from core.files import open_beneath
 from core.plain import first_fault
 from history.models import StepRun
+from threads.sealing import CannotOpen
+from threads.variables import handed_to
 
 MAX_BYTES = 50_000
+# Shorter ones occur in any text by chance.
+LEAST_MASKED = 4
+MASK = "********"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -25,7 +30,7 @@ def outputs_of(step: StepRun) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for line in lines:
         found.update(_read(line))
-    return found
+    return _masked(found, step) if found else {}
 
 
 def _read(line: bytes) -> dict[str, Any]:
@@ -35,3 +40,28 @@ def _read(line: bytes) -> dict[str, Any]:
         return {}
     is_good = isinstance(name, str) and _NAME.fullmatch(name) and not first_fault(value)
     return {name: value} if is_good else {}
+
+
+def _masked(found: dict[str, Any], step: StepRun) -> dict[str, Any]:
+    """Without the secrets that the script was given: who may see a run may not see those."""
+    owner = (step.run.team_id, step.thread_id)
+    handed = handed_to([owner]).get(owner)
+    try:
+        secrets = list(handed.opened().values()) if handed else []
+    except CannotOpen:
+        # Then the script was not given any either.
+        secrets = []
+    longest_first = sorted((secret for secret in secrets if len(secret) >= LEAST_MASKED), key=len, reverse=True)
+    return {name: _without(value, longest_first) for name, value in found.items()} if longest_first else found
+
+
+def _without(value: Any, secrets: list[str]) -> Any:
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, MASK)
+        return value
+    if isinstance(value, list):
+        return [_without(item, secrets) for item in value]
+    if isinstance(value, dict):
+        return {_without(name, secrets): _without(item, secrets) for name, item in value.items()}
+    return value

@@ -195,3 +195,12 @@ def test_what_threadkit_leaves_is_recorded_and_its_own_notes_are_not(
     client = as_user(people.viewer)
     assert client.get(f"/api/v1/runs/{run.pk}").json()["steps"][0]["outputs"] == {"cities": ["Oslo", "Bern"]}
     assert "1 output<" in client.get(f"/history/{run.pk}").content.decode()
+
+
+def test_a_secret_that_a_script_puts_out_is_masked(engine: Engine, people: People, make_thread: Any, make_run: Any) -> None:
+    source = "import os, threadkit\nthreadkit.output('said', [{'a': 'it is ' + os.environ['TOKEN']}, 1, 'ab'])\n"
+    thread = make_thread(source=source)
+    for name, value in (("TOKEN", "swordfish"), ("SHORT", "ab")):
+        set_variable(team=people.team, user=people.editor, name=name, value=value, is_secret=True, thread=thread)
+    run = engine.finish(make_run(thread))
+    assert StepRun.objects.get(run=run).outputs == {"said": [{"a": "it is ********"}, 1, "ab"]}
