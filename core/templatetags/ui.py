@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from core.paging import Page
+from core.parameters import text_of
 
 register = template.Library()
 
@@ -143,6 +144,12 @@ def in_bytes(size: float | None) -> str:
         if size < 999.5:
             return f"{size:.1f} {unit}" if size < 10 else f"{size:.0f} {unit}"
     return f"{size / 1000:.1f} TB"
+
+
+@register.filter
+def as_typed(value: Any) -> str:
+    """A value of JSON as people type it: text as it is, all else as JSON."""
+    return text_of(value)
 
 
 @register.filter
