@@ -11,12 +11,15 @@ from typing import Any
 from django.db.models import QuerySet
 
 from core.parameters import text_of
+from environments.models import Environment
+from environments.services import changes_between
 from history.models import Run, StepRun
 from history.querysets import failed_like
 from history.status import Status
 from threads.models import FileRole, ThreadVersion, VersionFile
 
 MOST_COUNTED = 1000
+MOST_PACKAGES = 12
 PLATFORM_PYTHON = "the platform's Python"
 
 
@@ -79,9 +82,10 @@ def since_success(run: Run, steps: Sequence[StepRun]) -> Comparison:
     pairs, of_steps = _paired(list(since.steps.order_by("position")), sorted(steps, key=lambda step: step.position))
     contents = _Contents([step for pair in pairs for step in pair if pair[0].version_id != pair[1].version_id])
     found = [*of_steps, *_of_run(since, run)]
+    environments = _environments(pairs)
     for before, after in pairs:
         given = since.parameters.keys() | run.parameters.keys()
-        found += [*contents.changes(before, after), *_of_step(before, after), *_parameters(before, after, given, after.name)]
+        found += [*contents.changes(before, after), *_of_step(before, after, environments), *_parameters(before, after, given, after.name)]
     return Comparison(since, found)
 
 
@@ -118,16 +122,33 @@ def _value(parameters: dict[str, Any], name: str) -> str:
     return text_of(parameters[name])[:200] if name in parameters else ""
 
 
-def _of_step(before: StepRun, after: StepRun) -> Iterator[Change]:
+def _environments(pairs: Sequence[tuple[StepRun, StepRun]]) -> dict[str, Environment]:
+    """By key, those of the steps that ran in another one."""
+    keys = {step.environment_key for pair in pairs for step in pair if pair[0].environment_key != pair[1].environment_key}
+    return {found.key: found for found in Environment.objects.filter(key__in=keys)} if keys else {}
+
+
+def _of_step(before: StepRun, after: StepRun, environments: dict[str, Environment]) -> Iterator[Change]:
     if before.environment_key != after.environment_key:
         old, new = (step.environment_key[:12] or PLATFORM_PYTHON for step in (before, after))
-        yield Change("environment", old, new, after.name)
+        packages = changes_between(environments.get(before.environment_key), environments.get(after.environment_key))
+        yield Change("environment", old, new, after.name, _packages(packages))
     if before.isolation != after.isolation and before.isolation and after.isolation:
         yield Change("isolation", before.isolation, after.isolation, after.name)
     for name in sorted(_limits(before).keys() | _limits(after).keys()):
         old, new = (str(_limits(step).get(name, "")) for step in (before, after))
         if old != new:
             yield Change("limit", old, new, after.name, detail=name)
+
+
+def _packages(changes: Sequence[tuple[str, str, str]]) -> str:
+    """The first of them in words: `+idna 3.10, requests 2.31 → 2.32, −six 1.16`."""
+    told = []
+    for name, old, new in changes[:MOST_PACKAGES]:
+        told.append(
+            f"{name} {old} \N{RIGHTWARDS ARROW} {new}" if old and new else f"+{name} {new}" if new else f"\N{MINUS SIGN}{name} {old}"
+        )
+    return ", ".join(told) + (f" and {len(changes) - MOST_PACKAGES} more" if len(changes) > MOST_PACKAGES else "")
 
 
 def _limits(step: StepRun) -> dict[str, Any]:

@@ -43,7 +43,9 @@ class ChangeShape(serializers.Serializer[Any]):
     step = serializers.CharField(help_text="The step's name; empty for the run as a whole.")
     before = serializers.CharField()
     after = serializers.CharField()
-    detail = serializers.CharField(help_text="Of a parameter or limit its name, of code the number of lines.")
+    detail = serializers.CharField(
+        help_text="Of a parameter or limit its name, of code the number of lines, of an environment its packages."
+    )
 
 
 class ChangesShape(serializers.Serializer[Any]):

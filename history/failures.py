@@ -130,7 +130,8 @@ def _named(failure: Failure, where: str) -> Failure:
     """The exceptions that tell by themselves what to do get names of their own."""
     match failure.exception:
         case "ModuleNotFoundError" if found := _NO_MODULE.match(failure.message):
-            module = found[1].partition(".")[0]
+            # Without its dots it would be another: Python names the first part that is not there.
+            module = found[1]
             hint = "Add the package that has it to the thread's requirements."
             return replace(failure, kind="missing_module", title=f"The module {module} is not installed", module=module, hint=hint)
         case "ModuleNotFoundError" if "is not a package" in failure.message:

@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.models import Team
 from accounts.querysets import TeamQuerySet
 from core.names import MAX_NAME, MAX_SAFE_NAME
+from environments.packages import package_for
 from history.status import ACTIVE, ALIVE, FINAL, Kind, Status, Trigger
 from processes.models import OnFailure, Process
 from threads.models import Thread, ThreadVersion
@@ -182,6 +183,12 @@ class StepRun(models.Model):
     @property
     def state(self) -> Status:
         return Status(self.status)
+
+    @property
+    def missing_package(self) -> str:
+        """What to install, as far as it is known, when it failed for a module that was not there."""
+        module = self.failure.get("module", "")
+        return package_for(module) if module else ""
 
     @property
     def outcome(self) -> Status:

@@ -8,6 +8,7 @@ from accounts.roles import Role
 from accounts.services import create_api_key
 from core import layout
 from environments.models import Environment
+from history.failures import explain
 from history.models import Artifact, Run
 from history.services import queue_run
 from history.status import Trigger
@@ -239,6 +240,8 @@ def build(people: Any) -> World:
     member = Membership.objects.get(user=people.viewer, team=team)
     environment = Environment.objects.create(key="0" * 64, python_version="3.13.0", packages={"six": "1.17.0"}, lock="six==1.17.0")
     Thread.objects.filter(pk=used.pk).update(environment=environment)
+    missing = "Traceback (most recent call last):\n  File \"/main.py\", line 1\nModuleNotFoundError: No module named 'idna'\n"
+    run.steps.update(failure=explain({"cause": "", "exit_code": 1}, log=missing).as_record())
     _with_file(run)
     things = {
         "team": team,

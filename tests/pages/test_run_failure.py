@@ -6,6 +6,7 @@ from typing import Any
 
 from django.test import Client
 
+from environments.models import Environment
 from history.changes import alike, since_success
 from history.models import Run, StepRun
 from processes.services import StepPlan, change_process
@@ -58,6 +59,25 @@ def test_a_hint_says_what_may_help(as_user: AsUser, people: People, make_run: Ma
     page = words(as_user(people.viewer).get(f"/history/{run.pk}"))
     assert "The module yaml is not installed" in page
     assert "requirements" in page
+
+
+def test_an_editor_adds_the_missing_module_by_a_button(as_user: AsUser, people: People, make_run: Make, make_thread: Make) -> None:
+    thread = make_thread()
+    run = fail(make_run(thread), traceback_of("No module named 'yaml'", kind="ModuleNotFoundError"))
+    assert "Add PyYAML" not in words(as_user(people.runner).get(f"/history/{run.pk}"))
+    client = as_user(people.editor)
+    assert "Add PyYAML to the requirements and rebuild" in words(client.get(f"/history/{run.pk}"))
+    answer = client.post(f"/history/{run.pk}/steps/1/requirement")
+    assert answer.url == f"/threads/{thread.pk}"
+    thread.refresh_from_db()
+    assert thread.requirements == "PyYAML"
+    assert client.post(f"/history/{run.pk}/steps/1/requirement").status_code == 409
+    assert client.post(f"/history/{run.pk}/steps/2/requirement").status_code == 404
+
+
+def test_a_step_that_missed_no_module_adds_none(as_user: AsUser, people: People, make_run: Make) -> None:
+    run = fail(make_run())
+    assert as_user(people.editor).post(f"/history/{run.pk}/steps/1/requirement").status_code == 404
 
 
 def test_a_run_that_failed_without_a_traceback_says_its_reason(as_user: AsUser, people: People, make_run: Make) -> None:
@@ -158,6 +178,17 @@ def test_parameters_limits_isolation_environment_and_host_are_named(make_run: Ma
         ("limit", "memory_mb", "100", ""),
         ("limit", "timeout_seconds", "1800", "5"),
     ]
+
+
+def test_packages_of_another_environment_are_named(make_run: Make, make_thread: Make) -> None:
+    thread = make_thread()
+    for key, packages in (("a" * 64, {"six": "1.16", "requests": "2.31"}), ("b" * 64, {"idna": "3.10", "requests": "2.32"})):
+        Environment.objects.create(key=key, python_version="3.13.0", packages=packages)
+    good, run = succeed(make_run(thread)), make_run(thread)
+    good.steps.update(environment_key="a" * 64)
+    run.steps.update(environment_key="b" * 64)
+    said = "+idna 3.10, requests 2.31 \N{RIGHTWARDS ARROW} 2.32, \N{MINUS SIGN}six 1.16"
+    assert changes(fail(run)) == [("environment", said, "a" * 12, "b" * 12)]
 
 
 def test_steps_that_came_or_went_are_named(people: People, make_run: Make, make_thread: Make, make_process: Make) -> None:
