@@ -79,7 +79,8 @@ def tell_threads(build: EnvironmentBuild) -> None:
     """The streams are told how the build is doing: each team that has a thread waiting for it."""
     teams = Thread.objects.filter(environment_build=build).values_list("team_id", flat=True).distinct()
     payload = {"id": build.pk, "status": build.status}
-    publish_all([Event(topic="environment", subject_id=build.pk, team_id=team, payload=payload) for team in [*teams, None]])
+    if events := [Event(topic="environment", subject_id=build.pk, team_id=team, payload=payload) for team in teams]:
+        publish_all(events)
 
 
 def start_builder() -> None:

@@ -8,9 +8,10 @@ from accounts.access import team_for, teams_where
 from accounts.models import Team, User
 from accounts.roles import Role
 from core.forms import ManyFilesField
+from environments.services import known_versions
 from threads.folders import Node, in_order
 from threads.models import Folder, Thread, ThreadType
-from threads.services import SETTINGS
+from threads.services import ENVIRONMENT, SETTINGS
 from threads.uploads import read_uploads
 
 
@@ -103,6 +104,32 @@ class SettingsForm(PlaceForm):
 
     def changes(self) -> dict[str, Any]:
         return {name: self.cleaned_data[name] for name in ("name", *SETTINGS)} | {"folder": self.folder_chosen}
+
+
+class EnvironmentForm(forms.Form):
+    """Which Python a thread runs with, and which packages."""
+
+    python_version = forms.ChoiceField(required=False)
+    requirements = forms.CharField(
+        required=False,
+        strip=False,
+        widget=forms.Textarea(
+            attrs={"rows": 5, "spellcheck": "false", "autocapitalize": "off", "placeholder": "requests>=2.31", "class": "mono"}
+        ),
+    )
+
+    def __init__(self, *args: Any, thread: Thread, **kwargs: Any) -> None:
+        kwargs["initial"] = {name: getattr(thread, name) for name in ENVIRONMENT}
+        super().__init__(*args, **kwargs)
+        known = known_versions()
+        # One that was set over the API, or whose Python is gone, stays a choice.
+        versions = known if thread.python_version in ("", *known) else [thread.python_version, *known]
+        self.fields["python_version"].choices = [("", "The platform's own"), *((version, f"Python {version}") for version in versions)]  # type: ignore[attr-defined]
+
+    def changes(self) -> dict[str, Any]:
+        """Browsers send other line ends than were typed."""
+        given = self.cleaned_data
+        return {"python_version": given["python_version"], "requirements": given["requirements"].replace("\r\n", "\n")}
 
 
 class VariableForm(forms.Form):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from threads.views import editing, files, listing, variables
+from threads.views import editing, environment, files, listing, variables
 
 app_name = "threads"
 urlpatterns = [
@@ -18,6 +18,10 @@ urlpatterns = [
     path("<int:pk>/save", editing.save, name="save"),
     path("<int:pk>/settings", editing.change, name="settings"),
     path("<int:pk>/variables", variables.set_of_thread, name="set_variable"),
+    path("<int:pk>/environment", environment.panel, name="environment"),
+    path("<int:pk>/environment/set", environment.change, name="set_environment"),
+    path("<int:pk>/environment/rebuild", environment.rebuild, name="rebuild_environment"),
+    path("<int:pk>/requirements", environment.add, name="add_requirement"),
     path("<int:pk>/delete", editing.delete, name="delete"),
     path("<int:pk>/runs", editing.runs, name="runs"),
     path("<int:pk>/versions", editing.versions, name="versions"),

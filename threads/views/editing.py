@@ -16,11 +16,11 @@ from core.forms import attempt
 from core.htmx import is_partial
 from core.text import natural
 from threads.compiling import find_fault
-from threads.forms import FilesForm, SettingsForm, folder_nodes
+from threads.forms import EnvironmentForm, FilesForm, SettingsForm, folder_nodes
 from threads.models import Thread, ThreadDraft, ThreadVersion
 from threads.querysets import trigger_query
 from threads.services import change_thread, delete_thread, publish, restore_version, save_draft
-from threads.views.panels import card_of_thread
+from threads.views.panels import card_of_thread, environment_of
 
 PAGE = "threads/detail.html"
 VERSIONS_SHOWN = 20
@@ -28,7 +28,8 @@ RUNS_SHOWN = 8
 
 
 def thread_of(request: HttpRequest, pk: int, role: Role = Role.VIEWER) -> Thread:
-    return fetch(Thread.objects.select_related("team", "folder", "current_version"), person(request), role, pk=pk)
+    rows = Thread.objects.select_related("team", "folder", "current_version", "environment", "previous_environment", "environment_build")
+    return fetch(rows, person(request), role, pk=pk)
 
 
 @require_safe
@@ -54,12 +55,14 @@ def thread_context(request: HttpRequest, thread: Thread, **more: Any) -> dict[st
         "files": list(current.files.all()) if current else [],
         "trigger_url": request.build_absolute_uri(f"/api/v1/threads/{thread.safe_name}/trigger{trigger_query(thread, person(request))}"),
         "variables": more.get("variables") or card_of_thread(thread, may_edit=able["may_edit"]),
+        **environment_of(thread),
         **versions_of(thread),
         **runs_of(thread),
     }
     if able["may_edit"]:
         context["settings_form"] = SettingsForm(thread=thread, user=person(request), nodes=folder_nodes(person(request)))
         context["files_form"] = FilesForm()
+        context["environment_form"] = EnvironmentForm(thread=thread)
     return context | more
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db.models import Q
 from django.urls import reverse
 
 from accounts.models import Team
+from environments.services import changes_between
 from threads.forms import VariableForm
 from threads.models import Thread, Variable
 
@@ -26,6 +28,13 @@ class VariableCard:
     form: VariableForm
     team: Team | None = None
     inherited: Sequence[Variable] = field(default=())
+
+
+def environment_of(thread: Thread) -> dict[str, Any]:
+    """What a thread runs in, the newest build, and what the last change of environment changed."""
+    environment, before = thread.environment, thread.previous_environment
+    changes = changes_between(before, environment) if before and environment else []
+    return {"environment": environment, "build": thread.environment_build, "package_changes": changes}
 
 
 def card_of_thread(thread: Thread, *, may_edit: bool, form: VariableForm | None = None) -> VariableCard:
