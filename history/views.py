@@ -12,7 +12,6 @@ from accounts.access import fetch, may, person
 from accounts.models import User
 from accounts.querysets import teams_of
 from accounts.roles import Role
-from core.errors import NotFound
 from core.htmx import is_partial
 from core.paging import Cursor, Part, page_of
 from core.parameters import to_rows
@@ -22,7 +21,6 @@ from history.forms import FilterForm
 from history.models import Run, StepRun
 from history.querysets import Scope, failed_like
 from history.status import ACTIVE, BROKEN, Status
-from threads.requirements import add_requirement
 
 MAX_FILES_SHOWN = 200
 NARROW = frozenset({"thread", "process", "schedule"})
@@ -120,18 +118,6 @@ def stop_run(request: HttpRequest, pk: int) -> HttpResponse:
     run = services.request_stop(run=fetch(Run.objects.select_related("team"), person(request), pk=pk), user=person(request))
     messages.info(request, f"Run #{run.number} is stopped." if run.is_final else f"Run #{run.number} was told to stop.")
     return redirect("history:run", pk=run.pk)
-
-
-@require_POST
-def add_missing(request: HttpRequest, pk: int, position: int) -> HttpResponse:
-    """The module that a step did not find becomes a requirement of its thread, whose environment is built anew."""
-    run = fetch(Run.objects.select_related("team"), person(request), Role.EDITOR, pk=pk)
-    step = run.steps.select_related("thread__team").filter(position=position).first()
-    if step is None or step.thread is None or not step.missing_package:
-        raise NotFound("There is no module that this step of the run did not find.")
-    add_requirement(thread=step.thread, package=step.missing_package, user=person(request))
-    messages.success(request, f"{step.missing_package} is among the requirements of {step.thread.name}; its environment is being built.")
-    return redirect("threads:detail", pk=step.thread.pk)
 
 
 @require_POST
