@@ -13,7 +13,6 @@ urlpatterns = [
     path("<int:pk>", views.show_run, name="run"),
     path("<int:pk>/stop", views.stop_run, name="stop"),
     path("<int:pk>/again", views.run_again, name="again"),
-    path("<int:pk>/steps/<int:position>/requirement", views.add_missing, name="add_missing"),
     path("<int:pk>/log", downloads.download_log, name="log"),
     path("<int:pk>/files.zip", downloads.download_files, name="files"),
     path("<int:pk>/files/<path:path>", downloads.download_file, name="file"),
