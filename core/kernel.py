@@ -3,16 +3,20 @@
 import _ctypes
 import os
 import signal
+import struct
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_SECCOMP, _SECCOMP_FILTER = 22, 2
+_PR_CAPBSET_DROP = 24
 _M_ARENA_MAX = -8
 
 # The bare C module: importing all of ctypes costs more memory than the rest of the keeper.
 _this_program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
 _prctl = _ctypes.dlsym(_this_program, "prctl")
+_syscall = _ctypes.dlsym(_this_program, "syscall")
 
 
 def _call(option: int, value: int) -> None:
@@ -46,3 +50,27 @@ def renounce_privileges() -> None:
 def hide_memory() -> None:
     """Other processes of the same user can no longer read our environment and memory or attach to us."""
     _call(_PR_SET_DUMPABLE, 0)
+
+
+def syscall(number: int, *arguments: int | bytes | None) -> int:
+    """A system call that the C library has no function for; numbers of up to 31 bits, bytes as pointers. -1 for any error."""
+    return int(_ctypes.call_function(_syscall, (number, *arguments)))
+
+
+class _Byte(_ctypes._SimpleCData):  # type: ignore[type-arg]
+    _type_ = "c"
+
+
+def filter_calls(program: bytes) -> None:
+    """Have the kernel judge each of our system calls by this filter (see `engine.host.seccomp`), for good."""
+    code = (_Byte * len(program)).from_buffer_copy(program)
+    header = struct.pack("=H6xQ", len(program) // 8, _ctypes.addressof(code))
+    if _ctypes.call_function(_prctl, (_PR_SET_SECCOMP, _SECCOMP_FILTER, header, 0, 0)) != 0:
+        raise OSError("the kernel did not take the filter of system calls")
+
+
+def bar_capabilities() -> None:
+    """No program that we execute will have a capability, though it run as root. Without power over them ourselves: nothing to bar."""
+    number = 0
+    while _ctypes.call_function(_prctl, (_PR_CAPBSET_DROP, number, 0, 0, 0)) == 0:
+        number += 1

@@ -13,12 +13,12 @@ from django.db import InterfaceError, OperationalError, transaction
 from core import layout
 from core.errors import DomainError
 from engine import keeper
+from engine.canary import level_in_force
 from engine.collect import found_files
 from engine.decide import Begin, Finish, decide
 from engine.failure import bare_end_of, end_of
 from engine.handover import Handover
 from engine.host import records
-from engine.isolation import level_in_force
 from engine.outputs import outputs_of
 from engine.prepare import is_ours, open_control, show_log, write_spec
 from events.services import publish_all
@@ -102,7 +102,7 @@ def _move(steps: list[StepRun], *, is_changed: bool) -> Sequence[StepRun]:
     """Write down what comes next for the run of these steps; returns those that are to be started."""
     run = steps[0].run
     match decide(run, steps):
-        case Begin(following) if ledger.begin_steps(run, following, progress=_share_done(steps), isolation=level_in_force().name):
+        case Begin(following) if _begin(run, following, steps):
             return following
         case Finish(status, reason, exit_code):
             ledger.finish_run(run, steps, RunEnd(status, reason, exit_code, logs.size(run)))
@@ -111,7 +111,12 @@ def _move(steps: list[StepRun], *, is_changed: bool) -> Sequence[StepRun]:
     return ()
 
 
-def _share_done(steps: list[StepRun]) -> float:
+def _begin(run: Run, following: Sequence[StepRun], steps: Sequence[StepRun]) -> bool:
+    level = level_in_force()
+    return ledger.begin_steps(run, following, progress=_share_done(steps), isolation=level.name, isolation_reason=level.account)
+
+
+def _share_done(steps: Sequence[StepRun]) -> float:
     return sum(Status(step.status).is_final for step in steps) / len(steps)
 
 

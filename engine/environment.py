@@ -9,13 +9,12 @@ from typing import Any
 from django.conf import settings
 
 from core import layout
-from core.interpreter import interpreter
 from history.models import StepRun
 
 # Of the platform's own environment these alone pass: without them TLS, proxies or local time break.
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 PASSED_ON = (
-    "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
-    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+    "TZ", *CERTIFICATES, "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
 )  # fmt: skip
 TOOLKIT = Path(settings.BASE_DIR, "threadkit")
 
@@ -37,11 +36,11 @@ def arguments(parameters: dict[str, Any]) -> list[str]:
     return words
 
 
-def variables(step: StepRun, directory: Path, input_path: Path | None, given: Mapping[str, str]) -> dict[str, str]:
+def variables(step: StepRun, python: str, directory: Path, input_path: Path | None, given: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of a script, but for its secrets; `given` are the variables of its team and thread."""
     found = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return {**found, "LANG": "C.UTF-8", **given} | {
-        "PATH": f"{Path(interpreter()).parent}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{Path(python).parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(directory),
         "PYTHONPATH": str(TOOLKIT),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -54,6 +53,12 @@ def variables(step: StepRun, directory: Path, input_path: Path | None, given: Ma
         "PYSCHED_PARAMETERS": json.dumps(step.parameters),
         "PYSCHED_URL": settings.PUBLIC_URL,
     }
+
+
+def own_places(directory: Path, temporary: Path | None) -> dict[str, str]:
+    """Where a script finds itself; `temporary` is None where `/tmp` is its own."""
+    names = {"HOME": str(directory), "USER": "runner", "LOGNAME": "runner"}
+    return names | {"TMPDIR": str(temporary)} if temporary else names
 
 
 def limits() -> dict[str, int]:

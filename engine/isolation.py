@@ -1,30 +1,106 @@
-"""How far a script is kept from the rest: the one place where a level becomes a command line.
+"""How far a script is kept from the rest: the one place where a level becomes what the supervisor is told to do.
 
-Levels come here as functions from the plain command to the isolated one. `plain` is a clean environment, an own session,
-resource limits and no new privileges, which the supervisor applies at every level.
+`bubblewrap`: own file system with nothing of the platform's in it, own processes, names and memory. `user`: a root platform
+gives each run a user of its own. `landlock`: the platform's user, without the files that are not the script's. `plain`: a clean
+environment, an own session, resource limits and no new privileges, as at every level. All but the last filter system calls too.
 """
 
-from collections.abc import Callable
+import os
+import shutil
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 
-Wrap = Callable[[list[str]], list[str]]
+from engine.environment import TOOLKIT
+from engine.host import landlock
+from engine.places import Surroundings, python_folders
+from engine.sandbox import CONFIGURATION, SYSTEM, become, bubblewrap_arguments, certificates
+
+BUBBLEWRAP, USER, LANDLOCK, PLAIN = "bubblewrap", "user", "landlock", "plain"
+# The highest first.
+LEVELS = (BUBBLEWRAP, USER, LANDLOCK, PLAIN)
+# Run users of a root platform, a number each: beyond those of people, services and most containers' ranges. Where a container
+# has fewer numbers, those that systemd hands out for a while too.
+_USERS, _FEWER_USERS = (600_100_000, 100_000), (61_184, 4_336)
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "shm", "ptmx", "pts")
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A level by its name, and how it is put around a command."""
+    """A level that works on this host. `reason` says why it is no higher one, "" for the highest; `gaps` what it leaves open.
+
+    `own_proc`: of `bubblewrap`, whether it can mount a new /proc.
+    """
 
     name: str
-    wrap: Wrap
+    reason: str = ""
+    gaps: tuple[str, ...] = ()
+    own_proc: bool = True
+    can_cut_network: bool = True
+
+    @property
+    def account(self) -> str:
+        """What the record of a run says of it."""
+        return " ".join([self.reason, *self.gaps]).strip()
+
+    @property
+    def keeps_temporary(self) -> bool:
+        """Do temporary files go to the run's directory? In a sandbox `/tmp` is the run's own."""
+        return self.name in (USER, LANDLOCK)
 
 
-PLAIN = Level("plain", lambda command: command)
-# The highest first.
-LEVELS = (PLAIN,)
+def bubblewrap() -> str | None:
+    return shutil.which("bwrap", path="/usr/bin:/usr/local/bin:/bin")
 
 
-def level_in_force() -> Level:
-    """The highest level that this host can do, or the one that the operator demands."""
-    return next(level for level in LEVELS if settings.ISOLATION in ("auto", level.name))
+def run_user(level: str, run_id: int) -> int | None:
+    """Who a run's scripts are at this level; None for the platform's own user."""
+    if os.geteuid() != 0 or level not in (BUBBLEWRAP, USER):
+        return None
+    first, count = _USERS if _is_mapped(_USERS[0] + _USERS[1]) else _FEWER_USERS
+    return first + run_id % count
+
+
+def _is_mapped(user: int) -> bool:
+    """Does the number mean a user here? A container may have been given few."""
+    with open("/proc/self/uid_map") as file:
+        ranges = [[int(word) for word in line.split()] for line in file]
+    return any(first <= user < first + count for first, _, count in ranges)
+
+
+def arrange(level: Level, place: Surroundings) -> dict[str, Any]:
+    """What the supervisor has to do (`engine.host.launch` reads it)."""
+    is_confined, is_sandboxed = level.name in (USER, LANDLOCK), level.name == BUBBLEWRAP
+    how: dict[str, Any] = {
+        "level": level.name,
+        "network": place.network,
+        "user": place.user,
+        "is_confined": is_confined,
+        "sandbox": bubblewrap() if is_sandboxed else "",
+    }
+    if is_sandboxed:
+        how |= {"arguments": bubblewrap_arguments(place, own_proc=level.own_proc), "before": become(place.user)}
+    if is_confined:
+        how |= {"landlock": landlock.version() > 0, "readable": _readable(place), "writable": _writable(place)}
+    return how
+
+
+def _readable(place: Surroundings) -> list[str]:
+    configuration = [f"/etc/{name}" for name in (*CONFIGURATION, "passwd", "group")]
+    system = ["/usr", *SYSTEM, "/proc", "/sys/devices/system/cpu", *configuration]
+    return [*system, *python_folders(place.interpreter), str(TOOLKIT), *certificates(), *place.readable]
+
+
+def _writable(place: Surroundings) -> list[str]:
+    return [str(place.directory), *(f"/dev/{name}" for name in _DEVICES)]
+
+
+def refusal(level: Level, *, network: bool) -> str:
+    """Why a step may not run at this level; "" when it may."""
+    least = settings.MIN_ISOLATION
+    if least and LEVELS.index(level.name) > LEVELS.index(least):
+        return f"isolation here is {level.name}, and PYSCHED_MIN_ISOLATION asks for {least} at least. {level.reason}".strip()
+    if not network and not level.can_cut_network:
+        return f"it must not reach the network, and isolation {level.name} cannot keep it from it here"
+    return ""

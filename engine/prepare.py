@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +15,9 @@ from core import layout
 from core.interpreter import interpreter
 from engine import environment
 from engine.host import records
-from engine.isolation import Level
+from engine.isolation import Level, arrange, refusal, run_user
+from engine.places import Surroundings
+from environments.services import python_of
 from history.models import Run, StepRun
 from history.status import Kind
 from threads import blobs
@@ -55,6 +57,7 @@ def show_log(run: Run) -> None:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     if directory.is_symlink():
         raise NotADirectoryError(errno.ENOTDIR, "the run's directory was replaced by a link", str(directory))
+    take_back(directory)
     for name in (layout.SHOWN_LOG, layout.SHOWN_LOG_ELSE):
         with contextlib.suppress(FileExistsError):
             try:
@@ -124,20 +127,26 @@ def write_spec(step: StepRun, level: Level, given: Mapping[str, str], *, is_besi
     """
     if step.version_id is None:
         raise FileNotFoundError(errno.ENOENT, "the version was deleted before it could run")
+    if fault := refusal(level, network=step.network):
+        raise PermissionError(fault)
     code = _code(step.version_id)
     directory = layout.run_directory(step.run.output_dir)
     inputs = {name: _put_beside(code.folder / name, directory / name) for name in code.beside}
     folder = layout.step_folder(step.run_id, step.position, step.attempt)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    command = [interpreter(), str(code.script), *environment.arguments(step.parameters)]
+    python = python_of(step.environment_key) if step.environment_key else interpreter()
+    command = [python, str(code.script), *environment.arguments(step.parameters)]
     control = layout.control_folder(step.run_id)
+    place = Surroundings(command[0], directory, (str(code.folder),), step.network, run_user(level.name, step.run_id))
+    temporary = _own(directory, level, place.user, [name for name, status in inputs.items() if status])
     spec = {
         "run": step.run_id,
         "position": step.position,
         "attempt": step.attempt,
         "claim": step.run.claim_token,
-        "argv": level.wrap(command),
-        "environment": environment.variables(step, directory, code.input, given),
+        "argv": command,
+        "environment": environment.variables(step, python, directory, code.input, given) | environment.own_places(directory, temporary),
+        "isolation": arrange(level, place),
         "directory": str(directory),
         "inputs": inputs,
         "limits": environment.limits(),
@@ -158,6 +167,46 @@ def write_spec(step: StepRun, level: Level, given: Mapping[str, str], *, is_besi
     }
     records.write(str(folder / records.SPEC), spec)
     return folder
+
+
+def _own(directory: Path, level: Level, user: int | None, laid: list[str]) -> Path | None:
+    """Give the run's user its directory and what was just laid there; returns the folder for temporary files if it needs one."""
+    if user is not None:
+        for path in (directory, *(directory / name for name in laid)):
+            os.chown(path, user, user, follow_symlinks=False)
+    if not level.keeps_temporary:
+        return None
+    with _state_folder(directory, user) as state:
+        _make_folder(layout.TEMPORARY, state, user)
+    return directory / layout.STATE / layout.TEMPORARY
+
+
+@contextlib.contextmanager
+def _state_folder(directory: Path, user: int | None) -> Iterator[int]:
+    """A descriptor of the working state's folder, which an earlier step may have replaced by a link: NotADirectoryError then."""
+    with contextlib.ExitStack() as opened:
+        base = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        opened.callback(os.close, base)
+        _make_folder(layout.STATE, base, user)
+        state = os.open(layout.STATE, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=base)
+        opened.callback(os.close, state)
+        yield state
+
+
+def _make_folder(name: str, parent: int, user: int | None) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=parent)
+        if user is not None:
+            os.chown(name, user, user, dir_fd=parent, follow_symlinks=False)
+
+
+def take_back(directory: Path) -> None:
+    """The run is over: its directory belongs to the platform again, and its temporary files go."""
+    if os.geteuid() == 0:
+        os.chown(directory, 0, 0, follow_symlinks=False)
+    if os.path.lexists(directory / layout.STATE / layout.TEMPORARY):
+        with contextlib.suppress(OSError), _state_folder(directory, None) as state:
+            shutil.rmtree(layout.TEMPORARY, ignore_errors=True, dir_fd=state)
 
 
 def _put_beside(source: Path, target: Path) -> list[int] | None:

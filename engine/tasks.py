@@ -13,9 +13,9 @@ from django.db import InterfaceError, OperationalError, connection
 from core import layout
 from core.doorbell import Listener, ring
 from engine.advance import advance, start_steps
+from engine.canary import level_in_force
 from engine.host import records
 from engine.host.records import DRAIN_BELL, QUEUE_BELL
-from engine.isolation import level_in_force
 from engine.recovery import look_after_runs
 from engine.turn import turns
 from history import ledger
@@ -85,7 +85,8 @@ def _drain_once() -> bool:
     ended = ended_run_ids()
     moving = ended | ledger.stopping(settings.HOST_KEY)
     moved = advance(moving) if moving else 0
-    steps = ledger.claim(settings.HOST_KEY, settings.MAX_RUNS, isolation=level_in_force().name)
+    level = level_in_force()
+    steps = ledger.claim(settings.HOST_KEY, settings.MAX_RUNS, isolation=level.name, isolation_reason=level.account)
     if steps:
         start_steps(steps)
     return bool(moved or steps)

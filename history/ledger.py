@@ -74,7 +74,7 @@ _CLAIM = """
     RETURNING *
 """
 _BEGIN_FIRST = """
-    UPDATE history_steprun SET status = 'running', started_at = %s, isolation = %s
+    UPDATE history_steprun SET status = 'running', started_at = %s, isolation = %s, isolation_reason = %s
     WHERE status = 'queued' AND stage = 1 AND run_id IN ({places}) RETURNING *
 """
 _COUNT_ALIVE = "SELECT count(*) FROM history_run WHERE host_key = %s AND status IN ('running', 'paused')"
@@ -94,7 +94,7 @@ def any_waiting() -> bool:
     return bool(select_column(_ANY_WAITING))
 
 
-def claim(host_key: str, most: int, *, isolation: str) -> list[StepRun]:
+def claim(host_key: str, most: int, *, isolation: str, isolation_reason: str = "") -> list[StepRun]:
     """Take the best waiting runs for this host, as many as keep it at `most` at once; returns the begun steps of their first stage.
 
     One worker of a host claims at a time (`engine.turn`), so the count holds; hosts beside each other take different runs.
@@ -113,21 +113,21 @@ def claim(host_key: str, most: int, *, isolation: str) -> list[StepRun]:
         if not runs:
             return []
         places = ", ".join(["%s"] * len(runs))
-        steps = list(StepRun.objects.raw(_BEGIN_FIRST.format(places=places), [now, isolation, *runs]))
+        steps = list(StepRun.objects.raw(_BEGIN_FIRST.format(places=places), [now, isolation, isolation_reason, *runs]))
         publish_all([run_event(run) for run in runs.values()])
     for step in steps:
         step.run = runs[step.run_id]
     return sorted(steps, key=lambda step: (-step.run.priority, step.run_id, step.position))
 
 
-def begin_steps(run: Run, steps: Sequence[StepRun], *, progress: float, isolation: str) -> bool:
+def begin_steps(run: Run, steps: Sequence[StepRun], *, progress: float, isolation: str, isolation_reason: str = "") -> bool:
     """Mark the steps of a stage as running, before they are started: a crash in between is mended by asking again.
 
     False when somebody else began them: it is his to start them.
     """
     now = timezone.now()
     waiting = StepRun.objects.filter(pk__in=[step.pk for step in steps], status=Status.QUEUED)
-    if not waiting.update(status=Status.RUNNING, started_at=now, isolation=isolation):
+    if not waiting.update(status=Status.RUNNING, started_at=now, isolation=isolation, isolation_reason=isolation_reason):
         return False
     for step in steps:
         step.status, step.started_at = Status.RUNNING, now

@@ -33,13 +33,16 @@ def descendants(pid: int) -> Iterator[int]:
     """All processes below `pid`, parents before children."""
     pending = [pid]
     while pending:
-        parent = pending.pop()
-        with contextlib.suppress(OSError):
-            for task in os.listdir(f"/proc/{parent}/task"):
-                with contextlib.suppress(OSError), open(f"/proc/{parent}/task/{task}/children") as file:
-                    for child in map(int, file.read().split()):
-                        pending.append(child)
-                        yield child
+        for child in children(pending.pop()):
+            pending.append(child)
+            yield child
+
+
+def children(pid: int) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{task}/children") as file:
+                yield from map(int, file.read().split())
 
 
 def signal_all(pids: list[int], number: int) -> int:

@@ -149,7 +149,7 @@ class Supervisor:
 
     def _end_the_rest(self) -> None:
         """The script is over; what it left running does not outlive it."""
-        rest = [pid for pid in kernel.descendants(os.getpid()) if kernel.start_ticks(pid) is not None]
+        rest = [pid for pid in self._scripts() if kernel.start_ticks(pid) is not None]
         if rest and self.kill_at is None:
             self.left_behind = len(rest)
             kernel.signal_all(rest, signal.SIGCONT)
@@ -177,6 +177,14 @@ class Supervisor:
         if note:
             self._end("stopped", note["detail"], grace=self.spec["grace_seconds"])
 
+    def _scripts(self) -> list[int]:
+        """What of all below us belongs to the script. A sandbox has two processes of its own, and asked to end, it ends without grace."""
+        tree = list(kernel.descendants(os.getpid()))
+        if not self.spec["isolation"]["sandbox"]:
+            return tree
+        of_sandbox = {*kernel.children(os.getpid()), *kernel.children(self.child)}
+        return [pid for pid in tree if pid not in of_sandbox]
+
     # End
 
     def _enforce(self, now: float) -> None:
@@ -195,7 +203,9 @@ class Supervisor:
         if self.cause or self.status is not None:
             return
         self.cause, self.detail = cause, detail
-        tree = list(kernel.descendants(os.getpid()))
+        tree = self._scripts()
+        if not tree:
+            grace = 0  # Its sandbox is still being made.
         if grace > 0:
             kernel.signal_all(tree, signal.SIGTERM)
             kernel.signal_all(tree, signal.SIGCONT)
@@ -231,8 +241,7 @@ class Supervisor:
             "claim": self.spec["claim"],
             "cause": self.cause,
             "detail": self.detail,
-            "exit_code": os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
-            "signal": os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None,
+            **how_it_ended(status, is_sandboxed=bool(self.spec["isolation"]["sandbox"])),
             "started_at": self.started_at,
             "finished_at": time.time(),
             "cpu_seconds": usage.ru_utime + usage.ru_stime,
@@ -243,6 +252,16 @@ class Supervisor:
         }
         records.announce_end(self.folder, self.spec, record)
         records.ring_end(self.spec["bells"])
+
+
+def how_it_ended(status: int | None, *, is_sandboxed: bool) -> dict[str, int | None]:
+    """Exit code or signal of a wait status. A sandbox tells of a signal as shells do, by 128 and its number."""
+    if status is None:
+        return {"exit_code": None, "signal": None}
+    code = os.waitstatus_to_exitcode(status)
+    if is_sandboxed and 128 < code < 128 + signal.NSIG:
+        code = 128 - code
+    return {"exit_code": code if code >= 0 else None, "signal": -code if code < 0 else None}
 
 
 def directory_bytes(path: str) -> int:
