@@ -46,6 +46,7 @@ def rows(path=None, columns=(), resume=True, delimiter=",", encoding="utf-8-sig"
             with row:
                 save(row["name"], float(row["price"]))
         print(todo.ok, todo.failed, todo.skipped, todo.passed_over)
+        sys.exit(1 if todo.failed else 0)                   # a retry does the failed ones again
     """
     # Here, not above: a script that only tells its progress does not wait for `csv`.
     from threadkit._rows import Rows
