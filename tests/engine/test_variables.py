@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from engine import keeper
 from engine.host import records
 from history.models import StepRun
 from tests.conftest import People
-from tests.engine.conftest import Engine, directory_of, log_of, processes_of, supervisor_pid
+from tests.engine.conftest import Engine, directory_of, keeper_pid, log_of, processes_of, supervisor_pid
 from threads.uploads import Upload
 from threads.variables import MAX_VALUE_BYTES, set_variable
 
@@ -100,6 +101,14 @@ def test_many_large_secrets_reach_their_scripts(engine: Engine, people: People, 
     for run in runs:
         engine.finish(run)
     assert {log_of(run) for run in runs} == {b"15900\n"}
+
+
+def test_a_new_keeper_is_told_the_secrets_again(engine: Engine, people: People, make_thread: Any, make_run: Any) -> None:
+    thread = make_thread(source="import os; print(os.environ['TOKEN'])")
+    set_variable(team=people.team, user=people.editor, name="TOKEN", value="told-twice", is_secret=True, thread=thread)
+    os.kill(keeper_pid(), signal.SIGKILL)
+    run = engine.finish(make_run(thread))
+    assert run.status == "success", run.reason
 
 
 def test_a_secret_that_no_key_opens_fails_the_run_in_words(
