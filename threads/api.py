@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.db.models.functions import Length
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,7 +17,7 @@ from core.api import CursorPages
 from core.endpoint import WITH_FILES, Endpoint, Nothing, call
 from core.errors import InvalidInput, NotFound
 from threads import services
-from threads.models import Folder, Thread, ThreadDraft, ThreadVersion
+from threads.models import Folder, Thread, ThreadDraft, ThreadVersion, Variable
 from threads.querysets import named
 from threads.shapes import (
     DraftBody,
@@ -72,7 +72,7 @@ class ThreadEndpoint(Endpoint):
 def _complete(rows: "QuerySet[Thread]") -> "QuerySet[Thread]":
     rows = rows.select_related("team", "current_version", "environment", "environment_build")
     rows = rows.defer("environment__lock", "environment__packages", "environment_build__log", "environment_build__requirements")
-    return rows.prefetch_related("current_version__files", "variables")
+    return rows.prefetch_related("current_version__files", Prefetch("variables", Variable.objects.defer("sealed")))
 
 
 class Threads(ThreadEndpoint):
