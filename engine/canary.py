@@ -105,7 +105,8 @@ class Report:
         held = next((attempt for attempt in self.attempts if not attempt.fault), None)
         if held is None:
             [failed] = self.attempts
-            raise IsolationUnavailable(f"Isolation {failed.level} cannot be had: {failed.fault}. {failed.remedy}".strip())
+            advice = failed.remedy or "Use another level, or PYSCHED_ISOLATION=auto for the highest that works here."
+            raise IsolationUnavailable(f"PYSCHED_ISOLATION: {failed.level} cannot be had: {failed.fault}. {advice}")
         above = [f"{attempt.level} cannot be had: {attempt.fault}." for attempt in self.attempts if attempt.fault]
         return Level(held.level, " ".join(above), held.gaps, held.own_proc, held.can_cut_network)
 
@@ -117,6 +118,15 @@ class Report:
 def level_in_force() -> Level:
     """The level for runs on this host; finds it out when it is not known yet. IsolationUnavailable when a demanded one cannot be had."""
     return report_in_force().level
+
+
+def ensure_demanded() -> None:
+    """At the start: IsolationUnavailable when the operator demands a level that this host cannot do.
+
+    Where any level will do, nobody waits: the first run finds out.
+    """
+    if settings.ISOLATION != "auto":
+        level_in_force()
 
 
 def report_in_force() -> Report:

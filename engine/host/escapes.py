@@ -82,10 +82,11 @@ def become_root() -> bool:
 
 
 def ask_keeper(folder: str) -> bool:
-    descriptor = os.open(folder, os.O_RDONLY)
+    # A socket's address is short; and to enter a folder needs less than to open it.
+    os.chdir(folder)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.settimeout(2)
-        connection.connect(f"/proc/self/fd/{descriptor}/socket")
+        connection.connect("socket")
         connection.send(b'{"do": "ping"}')
         return bool(connection.recv(1000))
 
@@ -116,10 +117,10 @@ def escapes(targets: dict[str, Any], pid: int) -> dict[str, bool]:
         "root": succeeds(look_at_root, pid),
         "signal": succeeds(signal, pid),
         "ptrace": succeeds(attach, pid),
-        "keeper": succeeds(ask_keeper, targets["keeper"]),
         "privilege": succeeds(become_root),
         "network": succeeds(reach, targets["port"]),
         "processes": os.path.exists(f"/proc/{pid}"),
+        "keeper": succeeds(ask_keeper, targets["keeper"]),
         # Last: what comes after a success would be tried with other powers.
         "namespace": succeeds(own_namespace),
     }

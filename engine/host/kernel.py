@@ -20,13 +20,27 @@ def start_ticks(pid: int) -> int | None:
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
-def is_stopped(pid: int) -> bool:
-    """Was the process stopped by a signal (SIGSTOP), to go on with SIGCONT?"""
+def state(pid: int) -> str:
+    """The letter that `ps` shows: R and S for one that runs or waits, D for one in the kernel, T stopped; "" for none."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] == b"T"
+            return file.read().rpartition(b")")[2].split()[0].decode()
     except OSError:
-        return False
+        return ""
+
+
+def is_stopped(pid: int) -> bool:
+    """Was the process stopped by a signal (SIGSTOP), to go on with SIGCONT?"""
+    return state(pid) == "T"
+
+
+def call_filters(pid: int) -> int | None:
+    """How many filters judge the system calls of a process (Linux 5.9 and newer, else 0); None if there is no such process."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("Seccomp_filters:")), 0)
+    except OSError:
+        return None
 
 
 def descendants(pid: int) -> Iterator[int]:

@@ -4,9 +4,10 @@ import os
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from core.kernel import hide_memory
+from engine.canary import IsolationUnavailable, ensure_demanded
 from engine.cluster import is_stuck, run_cluster
 from engine.keeper import renew_keeper
 from engine.parts import Part, Parts
@@ -21,6 +22,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         hide_memory()
+        try:
+            ensure_demanded()
+        except IsolationUnavailable as error:
+            raise CommandError(error.message) from None
         os.environ.setdefault("MALLOC_ARENA_MAX", "1")
         renew_keeper()
         parts = Parts([Part("cluster", run_cluster, is_stuck)])

@@ -16,6 +16,7 @@ import engine.tasks  # noqa: F401 - loaded before the fork, once for all workers
 from core import layout
 from core.addresses import is_any, url_of
 from core.kernel import hide_memory, limit_arenas
+from engine.canary import IsolationUnavailable, ensure_demanded
 from engine.cluster import is_stuck, run_cluster
 from engine.keeper import KeeperUnavailable, quit_keeper, renew_keeper
 from engine.parts import Part, Parts, succeeds_in_child
@@ -52,6 +53,10 @@ class Command(BaseCommand):
         self._configure(host, port, options["workers"])
         hide_memory()
         self._be_alone()
+        try:
+            ensure_demanded()
+        except IsolationUnavailable as error:
+            raise CommandError(error.message) from None
         # Bound here and inherited: a port in use is told before anything starts, and while the web server is restarted
         # browsers wait in the socket's queue instead of being refused.
         try:
