@@ -204,6 +204,8 @@ class Handed:
 def handed_to(owners: Iterable[Owner]) -> dict[Owner, Handed]:
     """What the scripts of these (team, thread) get; those that get nothing are left out. One query, which every start goes through."""
     asked = set(owners)
+    if not asked:
+        return {}
     teams, threads = {team for team, _ in asked}, {thread for _, thread in asked if thread is not None}
     # No thread has the number 0: a list in SQL must have something in it.
     statement = _SELECT.format(teams=_places(teams), threads=_places(threads or {0}))
