@@ -92,6 +92,10 @@ def _look_at(step: StepRun) -> bool:
         if kernel.is_stopped(supervisor):
             # A script has stopped it: its deadline and a person's stop must not wait for that.
             os.kill(supervisor, signal.SIGCONT)
+        is_paused = step.run.pause_requested_at is not None
+        if (folder / records.PAUSE).exists() != is_paused:
+            # It was started while somebody paused or resumed the run.
+            keeper.pause_step(folder, is_paused=is_paused)
         return False
     state = records.read(str(folder / records.SUPERVISOR))
     if not state:

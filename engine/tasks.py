@@ -83,7 +83,7 @@ def look() -> None:
 def _drain_once() -> bool:
     """One round; True when it did something, so that another may find more."""
     ended = ended_run_ids()
-    moving = ended | ledger.stopping(settings.HOST_KEY)
+    moving = ended | ledger.told(settings.HOST_KEY)
     moved = advance(moving) if moving else 0
     level = level_in_force()
     steps = ledger.claim(settings.HOST_KEY, settings.MAX_RUNS, isolation=level.name, isolation_reason=level.account)

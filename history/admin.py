@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from accounts.access import person
 from core.admin import RecordAdmin, RecordInline, for_each
 from history.models import Artifact, Host, Run, StepRun
-from history.services import queue_run, request_stop, run_again
+from history.services import pause_run, queue_run, request_stop, resume_run, run_again
 from history.status import Trigger
 from processes.admin import ProcessAdmin
 from processes.models import Process
@@ -33,6 +33,16 @@ def stop(_admin: Any, request: HttpRequest, runs: Any) -> None:
     for_each(request, runs, lambda run: request_stop(run=run, user=person(request)), "Stopping")
 
 
+@admin.action(description="Pause selected runs", permissions=["view"])
+def pause(_admin: Any, request: HttpRequest, runs: Any) -> None:
+    for_each(request, runs, lambda run: pause_run(run=run, user=person(request)), "Pausing")
+
+
+@admin.action(description="Resume selected runs", permissions=["view"])
+def resume(_admin: Any, request: HttpRequest, runs: Any) -> None:
+    for_each(request, runs, lambda run: resume_run(run=run, user=person(request)), "Resumed")
+
+
 @admin.action(description="Run selected again", permissions=["view"])
 def again(_admin: Any, request: HttpRequest, runs: Any) -> None:
     rows = runs.select_related("team", "thread__team", "process__team")
@@ -53,7 +63,7 @@ class RunAdmin(RecordAdmin):
     search_fields = ("name", "safe_name", "=number")
     readonly_fields = ("files",)
     inlines = (StepRunInline,)
-    actions = (stop, again)
+    actions = (stop, pause, resume, again)
 
     @admin.display(description="files")
     def files(self, run: Run) -> str:

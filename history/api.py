@@ -23,7 +23,7 @@ from history.downloads import log_of
 from history.failure_shapes import ChangesShape, show_changes
 from history.models import Run
 from history.querysets import Scope, failed_like, named
-from history.services import request_stop
+from history.services import pause_run, request_stop, resume_run
 from history.shapes import ArtifactShape, LogQuery, RunQuery, RunShape, show_run, show_runs
 
 
@@ -98,6 +98,24 @@ class Stop(Endpoint):
         run = fetch_run(request, pk, Role.RUNNER)
         self.body(Nothing)
         return answer_run(request_stop(run=run, user=caller(request)))
+
+
+class Pause(Endpoint):
+    @call("Pause a run", body=Nothing, answer=RunShape, refusals=WITH_CONFLICT)
+    def post(self, request: Request, pk: int) -> Response:
+        """All its processes stand still, and its time-out with them; steps that wait do not start. 409 when it does not run."""
+        run = fetch_run(request, pk, Role.RUNNER)
+        self.body(Nothing)
+        return answer_run(pause_run(run=run, user=caller(request)))
+
+
+class Resume(Endpoint):
+    @call("Resume a run", body=Nothing, answer=RunShape, refusals=WITH_CONFLICT)
+    def post(self, request: Request, pk: int) -> Response:
+        """A paused run goes on where it stood. 409 when it is not paused."""
+        run = fetch_run(request, pk, Role.RUNNER)
+        self.body(Nothing)
+        return answer_run(resume_run(run=run, user=caller(request)))
 
 
 class Log(Endpoint):

@@ -13,7 +13,7 @@ from core.rows import execute, select_column, update_row
 from events.services import publish_all
 from history.failures import lost
 from history.models import Artifact, Host, Run, StepRun
-from history.services import run_event
+from history.services import milliseconds, run_event
 from history.status import ALIVE, BROKEN, Status
 from processes.models import OnFailure
 
@@ -82,7 +82,10 @@ _SEEN = "UPDATE history_host SET seen_at = %s WHERE key = %s AND boot_id = %s"
 _VOUCH = "UPDATE history_run SET lease_expires_at = %s WHERE host_key = %s AND status IN ('running', 'paused')"
 _ANY_ALIVE = "SELECT 1 FROM history_run WHERE status IN ('running', 'paused') LIMIT 1"
 _ANY_WAITING = "SELECT 1 FROM history_run WHERE status = 'queued' LIMIT 1"
-_STOPPING = "SELECT id FROM history_run WHERE host_key = %s AND status IN ('running', 'paused') AND stop_requested_at IS NOT NULL"
+_TOLD = """
+    SELECT id FROM history_run WHERE host_key = %s AND status IN ('running', 'paused')
+        AND (stop_requested_at IS NOT NULL OR (pause_requested_at IS NOT NULL) <> (status = 'paused'))
+"""
 _IS_ALIVE = "status IN ('running', 'paused')"
 
 
@@ -220,9 +223,22 @@ def lose_abandoned(own_host: str) -> int:
     return count
 
 
-def stopping(host_key: str) -> set[int]:
-    """Ids of this host's living runs that shall stop."""
-    return set(select_column(_STOPPING, [host_key]))
+def told(host_key: str) -> set[int]:
+    """Ids of this host's living runs that shall stop, stand still or go on, and do not yet."""
+    return set(select_column(_TOLD, [host_key]))
+
+
+def mark_paused(run: Run, *, is_paused: bool) -> bool:
+    """The scripts of a living run were told to stand still, or to go on; False when that was written down before."""
+    before, after = (Status.RUNNING, Status.PAUSED) if is_paused else (Status.PAUSED, Status.RUNNING)
+    rows = Run.objects.filter(pk=run.pk, status=before, pause_requested_at__isnull=not is_paused)
+    with transaction.atomic():
+        if not rows.update(status=after):
+            return False
+        StepRun.objects.filter(run=run, status=before).update(status=after)
+        run.status = after
+        publish_all([run_event(run)])
+    return True
 
 
 def alive_ids(host_key: str) -> list[int]:
@@ -233,5 +249,7 @@ def alive_ids(host_key: str) -> list[int]:
 def request_stop_of_all(host_key: str, *, by: str) -> None:
     """Mark all living runs of the host as to be stopped; waiting ones wait on."""
     Run.objects.filter(host_key=host_key, status__in=ALIVE, stop_requested_at=None).update(
+    if run.pause_requested_at is not None:
+        changes["paused_ms"] = run.paused_ms + milliseconds(run.pause_requested_at, now)
         stop_requested_at=timezone.now(), stop_requested_by=by
     )

@@ -1,6 +1,7 @@
 """Verbs about runs: queue and stop. What the engine records of them is in `history.ledger`."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -175,6 +176,55 @@ def _stop_alive(run: Run, user: User) -> bool:
 def run_event(run: Run) -> Event:
     """What the streams are told of a run."""
     return Event(
+@transaction.atomic
+def pause_run(*, run: Run, user: User) -> Run:
+    """Have all processes of a running run stand still until it is resumed; its steps that wait do not start meanwhile.
+
+    Its host is told. Pausing what is paused does nothing more; Conflict when it does not run.
+    """
+    require(user, run.team, Role.RUNNER)
+    running = Run.objects.filter(pk=run.pk, status__in=ALIVE, stop_requested_at=None, pause_requested_at=None)
+    if running.update(pause_requested_at=timezone.now(), pause_requested_by=user.username):
+        return _tell_host(run, user, "paused")
+    run.refresh_from_db()
+    if run.state not in ALIVE or run.stop_requested_at is not None:
+        raise Conflict(f"Run #{run.number} {_standing(run)}; only a run that is going on can be paused.")
+    return run
+
+
+@transaction.atomic
+def resume_run(*, run: Run, user: User) -> Run:
+    """Have a paused run go on where it stood; Conflict when it is not paused."""
+    require(user, run.team, Role.RUNNER)
+    row = Run.objects.select_for_update().get(pk=run.pk)
+    if row.pause_requested_at is None or row.is_final or row.stop_requested_at is not None:
+        raise Conflict(f"Run #{run.number} {_standing(row)}; only a paused run can be resumed.")
+    paused_ms = row.paused_ms + milliseconds(row.pause_requested_at, timezone.now())
+    Run.objects.filter(pk=run.pk).update(pause_requested_at=None, pause_requested_by="", paused_ms=paused_ms)
+    return _tell_host(run, user, "resumed")
+
+
+def _tell_host(run: Run, user: User, verb: str) -> Run:
+    record(user=user, verb=verb, target=run)
+    run.refresh_from_db()
+    issue_ticket(host_queue(run.host_key))
+    publish_all([run_event(run)])
+    return run
+
+
+def _standing(run: Run) -> str:
+    """How it stands with a run, as the middle of a sentence."""
+    if run.is_final:
+        return f"has already ended ({run.state.label.lower()})"
+    if run.state == Status.QUEUED:
+        return "has not started yet"
+    return "is being stopped" if run.stop_requested_at is not None else "is not paused"
+
+
+def milliseconds(since: datetime, until: datetime) -> int:
+    return max(0, round((until - since).total_seconds() * 1000))
+
+
         topic="run",
         subject_id=run.pk,
         team_id=run.team_id,
@@ -191,3 +241,4 @@ def run_event(run: Run) -> Event:
             "stopping": run.stop_requested_at is not None and not run.is_final,
         },
     )
+            "pausing": run.pause_requested_at is not None and run.status == Status.RUNNING,

@@ -52,7 +52,7 @@ class RunShape(serializers.ModelSerializer[Run]):
         fields: ClassVar = [
             "id", "number", "status", "kind", "name", "team", "thread", "process", "schedule", "trigger", "user", "parameters", "priority",
             "queued_at", "started_at", "finished_at", "duration_ms", "exit_code", "reason", "progress", "output_dir", "steps",
-            "peak_memory_bytes", "cpu_seconds", "attempt", "worker", "failure_signature",
+            "peak_memory_bytes", "cpu_seconds", "attempt", "worker", "failure_signature", "paused_ms",
         ]  # fmt: skip
 
 

@@ -68,6 +68,8 @@ urlpatterns = [
     _at("runs/<int:pk>", history_api.OneRun),
     _at("runs/<int:pk>/changes", history_api.Changes),
     _at("runs/<int:pk>/stop", history_api.Stop),
+    _at("runs/<int:pk>/pause", history_api.Pause),
+    _at("runs/<int:pk>/resume", history_api.Resume),
     _at("runs/<int:pk>/log", history_api.Log),
     _at("runs/<int:pk>/files", history_api.Files),
     _at("runs/<int:pk>/files/<path:path>", history_api.OneFile),

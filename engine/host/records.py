@@ -1,7 +1,8 @@
 """The files by which supervisor, keeper and workers tell each other of a step. JSON, replaced whole.
 
 In a step's folder: `spec.json` (what to start, by a worker), `supervisor.json` (made once and never again, by the keeper:
-so a step is started once; filled by the supervisor: who it is), `stop.json` (a note that it shall end), `exit.json` (how
+so a step is started once; filled by the supervisor: who it is), `stop.json` (a note that it shall end),
+`pause.json` (a note that it shall stand still as long as the note lies there), `exit.json` (how
 it ended). Spec and exit record bear the run's claim: what was left by a database that is gone is not taken for this one's.
 A link in the host's `running` folder says that a step is supervised; one in its `ended` folder tells workers of an end.
 """
@@ -15,7 +16,7 @@ from core.doorbell import ring
 # The first is heard by a worker that is at work and stays for more, the second by the pusher.
 DRAIN_BELL, QUEUE_BELL = "drain", "queue"
 
-SPEC, SUPERVISOR, STOP, EXIT = "spec.json", "supervisor.json", "stop.json", "exit.json"
+SPEC, SUPERVISOR, STOP, PAUSE, EXIT = "spec.json", "supervisor.json", "stop.json", "pause.json", "exit.json"
 
 
 def write(path: str, content: dict[str, Any], *, sync: bool = False) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from core.kernel import become_subreaper
 from engine.host import kernel, records
+from engine.host.hold import Hold
 from engine.host.launch import spawn
 from engine.host.pump import Pump
 
@@ -46,6 +47,7 @@ class Supervisor:
         self.peak_bytes = 0
         self.left_behind = 0
         self.child = 0
+        self.hold = Hold(self._scripts)
 
     def run(self, mark: int, boot_id: str) -> None:
         """Until nothing of the script is left; then the exit record, then the bell.
@@ -101,6 +103,8 @@ class Supervisor:
             except OSError as error:
                 self.cause, self.detail = "start", str(error)
         self.has_children = bool(self.child)
+        if self.hold.is_on:
+            self.hold.look(time.monotonic())
         os.close(output_end)
         os.close(progress_end)
         return output, progress
@@ -108,10 +112,10 @@ class Supervisor:
     # Watch
 
     def _wait(self) -> None:
-        times = [self.next_sample]
+        times = [self.next_sample, self.hold.next_look]
         if self.kill_at is not None:
             times.append(self.kill_at)
-        elif self.status is None:
+        elif self.status is None and not self.hold.is_on:
             times.append(self.deadline)
         pause = max(0.0, min(times) - time.monotonic())
         for descriptor, _ in self.poll.poll(pause * 1000 + 1):
@@ -150,6 +154,7 @@ class Supervisor:
     def _end_the_rest(self) -> None:
         """The script is over; what it left running does not outlive it."""
         rest = [pid for pid in self._scripts() if kernel.start_ticks(pid) is not None]
+        self.hold.end(time.monotonic())
         if rest and self.kill_at is None:
             self.left_behind = len(rest)
             kernel.signal_all(rest, signal.SIGCONT)
@@ -172,10 +177,17 @@ class Supervisor:
         return bool(chunk)
 
     def _obey(self) -> None:
-        """Is there a note that says to stop?"""
+        """Is there a note that says to stop, or to stand still?"""
         note = records.read(os.path.join(self.folder, records.STOP))
         if note:
             self._end("stopped", note["detail"], grace=self.spec["grace_seconds"])
+        elif self.cause or self.status is not None:
+            return  # It is ending: a pause would only keep it from doing so.
+        elif os.path.exists(os.path.join(self.folder, records.PAUSE)):
+            self.hold.begin(time.monotonic())
+        else:
+            # Time that it stood still was not its own.
+            self.deadline += self.hold.end(time.monotonic())
 
     def _scripts(self) -> list[int]:
         """What of all below us belongs to the script. A sandbox has two processes of its own, and asked to end, it ends without grace."""
@@ -188,7 +200,9 @@ class Supervisor:
     # End
 
     def _enforce(self, now: float) -> None:
-        if now >= self.deadline:
+        if self.hold.is_on and now >= self.hold.next_look:
+            self.hold.look(now)
+        if now >= self.deadline and not self.hold.is_on:
             self._end("timeout", "", grace=self.spec["grace_seconds"])
         if now >= self.next_sample:
             self.next_sample = now + SAMPLE_SECONDS
@@ -209,6 +223,7 @@ class Supervisor:
         if grace > 0:
             kernel.signal_all(tree, signal.SIGTERM)
             kernel.signal_all(tree, signal.SIGCONT)
+        self.hold.end(time.monotonic())
         self.kill_at = time.monotonic() + grace
 
     def _sample(self, now: float) -> None:

@@ -119,6 +119,8 @@ DOORS = [
     seen("history/{run}/log", VIEWER),
     seen("history/{run}/files.zip", VIEWER),
     seen("history/{run}/files/out/table.csv", VIEWER),
+    done("history/{run}/pause", RUNNER, status=409),
+    done("history/{run}/resume", RUNNER, status=409),
     seen("demo/", OPEN),
     seen("demo/oslo.html", OPEN),
 ]
