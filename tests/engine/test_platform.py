@@ -1,5 +1,6 @@
 """`manage.py up` as a whole: start, restart of its parts, end, and kill -9 of each part in the middle of a run."""
 
+import hashlib
 import os
 import signal
 import time
@@ -31,6 +32,14 @@ def directory(running: Platform, run: dict) -> Path:
     return running.folder / "media" / "process_runs" / running.get(f"runs/{run['id']}")["output_dir"]
 
 
+def content(path: Path) -> bytes:
+    """What is in a file; nothing of what is none, or is gone meanwhile."""
+    try:
+        return path.read_bytes() if path.is_file() else b""
+    except FileNotFoundError:
+        return b""
+
+
 def up_and_waiting(running: Platform) -> dict:
     """A run whose script has said `up` and now waits for a file `go`."""
     run = running.run_script(WAITS)
@@ -49,6 +58,16 @@ def test_a_run_goes_all_the_way(running: Platform) -> None:
     assert (run["status"], run["exit_code"]) == ("success", 0)
     assert running.log(run) == "hello\n"
     assert running.get(f"runs/{run['id']}/files/out.txt") == b"x"
+
+
+def test_a_secret_goes_from_the_api_to_its_script_and_is_in_no_file(running: Platform) -> None:
+    """Database, journals, logs and records are all below this folder."""
+    secret = "in-no-file-4711"
+    source = "import hashlib, os\nprint(hashlib.sha256(os.environ['TOKEN'].encode()).hexdigest())\n"
+    thread = running.post("threads", {"name": "secret", "source": source, "env": {"TOKEN": {"secret": True, "value": secret}}})
+    run = running.finished(running.post(f"threads/{thread['id']}/run"))
+    assert running.log(run).strip() == hashlib.sha256(secret.encode()).hexdigest()
+    assert [path for path in running.folder.rglob("*") if secret.encode() in content(path)] == []
 
 
 @pytest.mark.parametrize("title", ["pyscheduler web server", "pyscheduler clock", "pyscheduler cluster", "pusher", "monitor", "idle"])
