@@ -353,6 +353,19 @@ def test_a_long_script_scrolls_with_its_line_numbers(place: Installation, page: 
     assert page.locator("#source").bounding_box()["height"] < card["height"]
 
 
+def test_a_link_to_a_line_of_a_version_shows_and_marks_it(place: Installation, page: Any) -> None:
+    pk = new_thread(place, "Marked", "".join(f"line_{number} = 0\n" for number in range(1, 201)))
+    page.goto(f"/threads/{pk}/versions/1#L150")
+    marked = page.locator(".editor-gutter .is-faulty")
+    expect(marked).to_have_text("150")
+    expect(marked).to_be_in_viewport()
+    assert page.locator("ps-editor textarea").evaluate("area => area.scrollTop") > 0
+    page.evaluate("location.hash = '#L3'")
+    expect(marked).to_have_text("3")
+    page.evaluate("location.hash = '#L999'")
+    expect(marked).to_have_text("3")
+
+
 def test_lists_and_pages_follow_a_run_without_a_reload(place: Installation, page: Any) -> None:
     thread = new_thread(place, "Watched")
     process = api(place, "POST", "processes", name="Watched process", steps=[{"thread": thread, "stage": 1}])["id"]
