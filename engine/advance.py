@@ -95,11 +95,11 @@ def _advance(run_ids: Collection[int]) -> int:
             _show_log(steps[0].run)
         elif steps[0].run.stop_requested_at is not None:
             stop_steps(steps)
+        elif (steps[0].run.pause_requested_at is not None) != (steps[0].run.status == Status.PAUSED):
+            _hold(steps[0].run, steps)
     return len(ends) + start_steps(begun)
 
 
-        elif (steps[0].run.pause_requested_at is not None) != (steps[0].run.status == Status.PAUSED):
-            _hold(steps[0].run, steps)
 def _move(steps: list[StepRun], *, is_changed: bool) -> Sequence[StepRun]:
     """Write down what comes next for the run of these steps; returns those that are to be started."""
     run = steps[0].run
@@ -174,6 +174,15 @@ def stop_steps(steps: Iterable[StepRun]) -> None:
             keeper.stop_step(_folder(step), f"Stopped by {step.run.stop_requested_by}.")
 
 
+def _hold(run: Run, steps: Iterable[StepRun]) -> None:
+    """Have the scripts of the run stand still, or go on; when they were told, the record says so."""
+    is_paused = run.pause_requested_at is not None
+    for step in steps:
+        if step.status in ALIVE:
+            keeper.pause_step(_folder(step), is_paused=is_paused)
+    ledger.mark_paused(run, is_paused=is_paused)
+
+
 def start_steps(steps: Iterable[StepRun]) -> int:
     """Lay out these begun steps and hand them to the keeper, all at once; twice is as good as once.
 
@@ -187,15 +196,6 @@ def start_steps(steps: Iterable[StepRun]) -> int:
             open_control(step.run)
             ready.append((step, _laid_out(step, handover, is_beside_others=is_beside_others)))
         except (OSError, DomainError) as error:
-def _hold(run: Run, steps: Iterable[StepRun]) -> None:
-    """Have the scripts of the run stand still, or go on; when they were told, the record says so."""
-    is_paused = run.pause_requested_at is not None
-    for step in steps:
-        if step.status in ALIVE:
-            keeper.pause_step(_folder(step), is_paused=is_paused)
-    ledger.mark_paused(run, is_paused=is_paused)
-
-
             fail_start(step, str(error))
     if not ready:
         return 0

@@ -10,7 +10,7 @@ from processes.models import OnFailure
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Steps are running."""
+    """Steps are running, or the run is paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,8 @@ def decide(run: Run, steps: Sequence[StepRun]) -> Decision:
     if stopping is not None:
         return Finish(Status(stopping.status), _told(stopping, len(steps)), stopping.exit_code)
     waiting = [step for step in steps if step.status == Status.QUEUED]
+    if waiting and run.pause_requested_at is not None:
+        return Wait()
     if waiting:
         stage = min(step.stage for step in waiting)
         return Begin(tuple(step for step in waiting if step.stage == stage))

@@ -146,6 +146,21 @@ def stop_step(folder: Path, detail: str) -> None:
     """Have a step ended, one too that is only just being started: the note lies there before its supervisor looks for it."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     records.write(str(folder / records.STOP), {"detail": detail})
+    _wake(folder)
+
+
+def pause_step(folder: Path, *, is_paused: bool) -> None:
+    """Have a step stand still or go on: it does so as long as the note lies there, whoever of the platform dies meanwhile."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if is_paused:
+        records.write(str(folder / records.PAUSE), {})
+    else:
+        (folder / records.PAUSE).unlink(missing_ok=True)
+    _wake(folder)
+
+
+def _wake(folder: Path) -> None:
+    """There is news for the step's supervisor."""
     supervisor = supervisor_of(folder)
     if supervisor is not None:
         with contextlib.suppress(ProcessLookupError):

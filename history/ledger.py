@@ -184,6 +184,8 @@ def finish_run(run: Run, steps: Sequence[StepRun], end: RunEnd) -> bool:
         "log_bytes": end.log_bytes,
         "lease_expires_at": None,
     }
+    if run.pause_requested_at is not None:
+        changes["paused_ms"] = run.paused_ms + milliseconds(run.pause_requested_at, now)
     if signature := _signature(steps, end.status):
         changes["failure_signature"] = signature
     if not update_row(Run, run.pk, changes, where=f"{_IS_ALIVE} AND claim_token = %s", arguments=[run.claim_token]):
@@ -249,7 +251,5 @@ def alive_ids(host_key: str) -> list[int]:
 def request_stop_of_all(host_key: str, *, by: str) -> None:
     """Mark all living runs of the host as to be stopped; waiting ones wait on."""
     Run.objects.filter(host_key=host_key, status__in=ALIVE, stop_requested_at=None).update(
-    if run.pause_requested_at is not None:
-        changes["paused_ms"] = run.paused_ms + milliseconds(run.pause_requested_at, now)
         stop_requested_at=timezone.now(), stop_requested_by=by
     )

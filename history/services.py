@@ -173,9 +173,6 @@ def _stop_alive(run: Run, user: User) -> bool:
     return True
 
 
-def run_event(run: Run) -> Event:
-    """What the streams are told of a run."""
-    return Event(
 @transaction.atomic
 def pause_run(*, run: Run, user: User) -> Run:
     """Have all processes of a running run stand still until it is resumed; its steps that wait do not start meanwhile.
@@ -225,6 +222,9 @@ def milliseconds(since: datetime, until: datetime) -> int:
     return max(0, round((until - since).total_seconds() * 1000))
 
 
+def run_event(run: Run) -> Event:
+    """What the streams are told of a run."""
+    return Event(
         topic="run",
         subject_id=run.pk,
         team_id=run.team_id,
@@ -238,7 +238,7 @@ def milliseconds(since: datetime, until: datetime) -> int:
             "started_at": run.started_at.isoformat() if run.started_at else None,
             "finished_at": run.finished_at.isoformat() if run.finished_at else None,
             "duration_ms": run.duration_ms,
+            "pausing": run.pause_requested_at is not None and run.status == Status.RUNNING,
             "stopping": run.stop_requested_at is not None and not run.is_final,
         },
     )
-            "pausing": run.pause_requested_at is not None and run.status == Status.RUNNING,

@@ -199,10 +199,10 @@ CALLS = [
     Call("GET", "runs", ALL),
     Call("GET", "runs/{run}", VIEWER),
     Call("GET", "runs/{run}/changes", VIEWER),
+    Call("POST", "runs/{run}/stop", RUNNER, body={}),
     # It has not started yet.
     Call("POST", "runs/{run}/pause", RUNNER, 409, {}),
     Call("POST", "runs/{run}/resume", RUNNER, 409, {}),
-    Call("POST", "runs/{run}/stop", RUNNER, body={}),
     Call("GET", "runs/{run}/log", VIEWER),
     Call("GET", "runs/{run}/files", VIEWER),
     Call("GET", "runs/{run}/files/out/table.csv", VIEWER),
