@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, transaction
+from django.utils import timezone
 
 from core import layout
 from core.errors import DomainError
@@ -21,6 +22,7 @@ from engine.handover import Handover
 from engine.host import records
 from engine.outputs import outputs_of
 from engine.prepare import is_ours, open_control, show_log, write_spec
+from engine.retries import next_attempt_at
 from events.services import publish_all
 from history import ledger, logs
 from history.failures import lost
@@ -38,6 +40,7 @@ class Ended:
 
     step: StepRun
     end: StepEnd
+    attempt: int
     files: list[FoundFile]
     outputs: dict[str, Any]
 
@@ -63,7 +66,7 @@ def _give_up(run_id: int, error: Exception) -> int:
         record = records.read(str(_folder(step) / records.EXIT))
         if record is not None and is_ours(step.run):
             given_up += ledger.end_step(step, _bare_end(step, record, error))
-            forget_end(step)
+            forget_end(step, step.attempt)
     return given_up and advance([run_id])
 
 
@@ -86,10 +89,10 @@ def _advance(run_ids: Collection[int]) -> int:
     # Reading disks comes before the transaction: nobody waits for the database's lock meanwhile.
     ends = [end for steps in steps_of.values() for step in steps if step.status in ALIVE and (end := _end_of(step))]
     with transaction.atomic():
-        changed = {end.step.run_id for end in ends if ledger.end_step(end.step, end.end, end.files, end.outputs)}
+        changed = {end.step.run_id for end in ends if _record(end)}
         begun = [step for steps in steps_of.values() for step in _move(steps, is_changed=steps[0].run_id in changed)]
     for end in ends:
-        forget_end(end.step)
+        forget_end(end.step, end.attempt)
     for steps in steps_of.values():
         if steps[0].run.is_final:
             _show_log(steps[0].run)
@@ -100,10 +103,19 @@ def _advance(run_ids: Collection[int]) -> int:
     return len(ends) + start_steps(begun)
 
 
+def _record(ended: Ended) -> bool:
+    """Write down an end and, when the step is to be tried again, that."""
+    if not ledger.end_step(ended.step, ended.end, ended.files, ended.outputs):
+        return False
+    if at := next_attempt_at(ended.step, ended.end, timezone.now()):
+        ledger.try_again(ended.step, at)
+    return True
+
+
 def _move(steps: list[StepRun], *, is_changed: bool) -> Sequence[StepRun]:
     """Write down what comes next for the run of these steps; returns those that are to be started."""
     run = steps[0].run
-    match decide(run, steps):
+    match decide(run, steps, timezone.now()):
         case Begin(following) if _begin(run, following, steps):
             return following
         case Finish(status, reason, exit_code):
@@ -131,7 +143,7 @@ def _end_of(step: StepRun) -> Ended | None:
     record = records.read(str(_folder(step) / records.EXIT))
     if record is None or not is_ours(step.run):
         return None
-    return Ended(step, end_of(step, record), _left_behind(step), outputs_of(step))
+    return Ended(step, end_of(step, record), step.attempt, _left_behind(step), outputs_of(step))
 
 
 def _left_behind(step: StepRun) -> list[FoundFile]:
@@ -146,8 +158,9 @@ def _left_behind(step: StepRun) -> list[FoundFile]:
 def _inputs(step: StepRun) -> dict[str, Any]:
     """What was laid beside the scripts of this step and of those before it: as long as it is unchanged nobody wrote it."""
     laid: dict[str, Any] = {}
-    for position in range(1, step.position + 1):
-        folder = layout.step_folder(step.run_id, position, step.attempt)
+    attempts = range(1, step.attempt + 1)
+    folders = [layout.step_folder(step.run_id, position, attempt) for position in range(1, step.position + 1) for attempt in attempts]
+    for folder in folders:
         given = (records.read(str(folder / records.SPEC)) or {}).get("inputs", {})
         # A later step finds the earlier one's file there and lays nothing.
         laid |= {name: status for name, status in given.items() if status is not None or name not in laid}
@@ -161,9 +174,9 @@ def _show_log(run: Run) -> None:
         logger.warning("The log of run %s could not be put into its directory: %s", run.pk, error)
 
 
-def forget_end(step: StepRun) -> None:
-    """The end is recorded: take its link away."""
-    link = layout.ended_folder() / records.step_name(step.run_id, step.position, step.attempt)
+def forget_end(step: StepRun, attempt: int) -> None:
+    """The end of this attempt is recorded: take its link away."""
+    link = layout.ended_folder() / records.step_name(step.run_id, step.position, attempt)
     link.unlink(missing_ok=True)
 
 

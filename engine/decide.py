@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from history.models import Run, StepRun
 from history.status import ALIVE, UNHAPPY, Status
@@ -15,7 +16,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """These steps are next: all of one stage."""
+    """These steps are next: all of one stage, or those of it that are tried again."""
 
     steps: tuple[StepRun, ...]
 
@@ -32,24 +33,40 @@ class Finish:
 Decision = Wait | Begin | Finish
 
 
-def decide(run: Run, steps: Sequence[StepRun]) -> Decision:
+def decide(run: Run, steps: Sequence[StepRun], now: datetime) -> Decision:
     """The next thing for a run that is alive. Asking again without a change gives the same answer."""
-    if any(step.status in ALIVE for step in steps):
-        return Wait()
+    alive = [step for step in steps if step.status in ALIVE]
     unhappy = [step for step in steps if step.status in UNHAPPY]
     if run.stop_requested_at is not None:
-        return Finish(Status.STOPPED, f"Stopped by {run.stop_requested_by}.", None)
-    stopping = next((step for step in unhappy if step.on_failure == OnFailure.STOP), None)
-    if stopping is not None:
-        return Finish(Status(stopping.status), _told(stopping, len(steps)), stopping.exit_code)
-    waiting = [step for step in steps if step.status == Status.QUEUED]
+        return Wait() if alive else Finish(Status.STOPPED, f"Stopped by {run.stop_requested_by}.", None)
+    failed = next((step for step in unhappy if step.on_failure != OnFailure.CONTINUE), None)
+    waiting = _still_to_run(steps, unhappy, is_failed=failed is not None)
     if waiting and run.pause_requested_at is not None:
         return Wait()
-    if waiting:
-        stage = min(step.stage for step in waiting)
-        return Begin(tuple(step for step in waiting if step.stage == stage))
+    if alive or waiting:
+        return _following(waiting, alive, now)
+    if failed is not None:
+        return Finish(Status(failed.status), _told(failed, len(steps)), failed.exit_code)
     reason = f"It continued after {' and '.join(step.name for step in unhappy)} failed." if unhappy else _notes(steps)
     return Finish(Status.SUCCESS, reason, 0)
+
+
+def _still_to_run(steps: Sequence[StepRun], unhappy: Sequence[StepRun], *, is_failed: bool) -> list[StepRun]:
+    """After a failure that stops the process only what is there for that; as long as nothing failed all else."""
+    waiting = [step for step in steps if step.status == Status.QUEUED]
+    return [
+        step
+        for step in waiting
+        if (any(other.stage < step.stage for other in unhappy) if step.on_failure == OnFailure.RESCUE else not is_failed)
+    ]
+
+
+def _following(waiting: Sequence[StepRun], alive: Sequence[StepRun], now: datetime) -> Begin | Wait:
+    """The next stage when nothing runs; beside what runs only those of the same stage whose time to be tried again has come."""
+    stage = min(step.stage for step in alive or waiting)
+    members = [step for step in waiting if step.stage == stage and (step.not_before is not None or not alive)]
+    due = tuple(step for step in members if step.not_before is None or step.not_before <= now)
+    return Begin(due) if due else Wait()
 
 
 def _told(step: StepRun, count: int) -> str:

@@ -157,9 +157,7 @@ def write_spec(step: StepRun, level: Level, given: Mapping[str, str], *, is_besi
         "log": str(control / layout.LOG),
         "log_limit_bytes": settings.LOG_LIMIT_BYTES,
         "log_prefix": f"[{step.name}] " if is_beside_others else "",
-        "log_heading": f"--- Step {step.position}: {step.name}, version {step.version_number} ---\n"
-        if step.run.kind == Kind.PROCESS
-        else "",
+        "log_heading": _heading(step),
         "progress": str(control / layout.PROGRESS),
         "ended_folder": str(layout.ended_folder()),
         "running_folder": str(layout.running_folder()),
@@ -207,6 +205,14 @@ def take_back(directory: Path) -> None:
     if os.path.lexists(directory / layout.STATE / layout.TEMPORARY):
         with contextlib.suppress(OSError), _state_folder(directory, None) as state:
             shutil.rmtree(layout.TEMPORARY, ignore_errors=True, dir_fd=state)
+
+
+def _heading(step: StepRun) -> str:
+    """What the log says before the step's own words; nothing for a thread that runs by itself, the first time."""
+    attempt = f"attempt {step.attempt} of {step.retries + 1}" if step.attempt > 1 else ""
+    if step.run.kind == Kind.PROCESS:
+        return f"--- Step {step.position}: {step.name}, version {step.version_number}{attempt and f', {attempt}'} ---\n"
+    return f"--- {attempt.capitalize()} ---\n" if attempt else ""
 
 
 def _put_beside(source: Path, target: Path) -> list[int] | None:

@@ -39,7 +39,7 @@ def _look_at_all() -> None:
     alive = StepRun.objects.filter(run__host_key=settings.HOST_KEY, status__in=ALIVE).select_related("run", "version")
     stuck = {step.run_id for step in alive if _needs_advance(step)}
     # Between two stages a crash leaves a run with no step alive: moving it on again is harmless for all others.
-    between = Run.objects.filter(host_key=settings.HOST_KEY, status__in=ALIVE).exclude(steps__status__in=ALIVE)
+    between = Run.objects.filter(host_key=settings.HOST_KEY, status__in=ALIVE, not_before=None).exclude(steps__status__in=ALIVE)
     stuck |= set(between.values_list("id", flat=True))
     if stuck:
         advance(stuck)

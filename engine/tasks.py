@@ -74,6 +74,8 @@ def look() -> None:
     """The periodic look: renew leases, find what died without a word, then drain. Either this or the bells alone would do."""
     try:
         look_after_runs()
+        if due := ledger.due_again(settings.HOST_KEY, settings.MAX_RUNS):
+            advance(due)
     except Exception:
         logger.exception("Looking after runs failed.")
         connection.close()

@@ -1,12 +1,14 @@
 """What the engine writes into the record. Each change is one conditional UPDATE; zero rows: somebody was first, and that is that."""
 
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Exists, Min, OuterRef
 from django.utils import timezone
 
 from core.rows import execute, select_column, update_row
@@ -75,9 +77,19 @@ _CLAIM = """
 """
 _BEGIN_FIRST = """
     UPDATE history_steprun SET status = 'running', started_at = %s, isolation = %s, isolation_reason = %s
-    WHERE status = 'queued' AND stage = 1 AND run_id IN ({places}) RETURNING *
+    WHERE status = 'queued' AND run_id IN ({places}) AND stage = (
+        SELECT min(stage) FROM history_steprun other
+        WHERE other.run_id = history_steprun.run_id AND status = 'queued' AND on_failure <> 'rescue'
+    ) AND on_failure <> 'rescue'
+    RETURNING *
 """
-_COUNT_ALIVE = "SELECT count(*) FROM history_run WHERE host_key = %s AND status IN ('running', 'paused')"
+# A run all of whose steps wait for another attempt takes up no place until its time has come.
+_COUNT_ALIVE = """
+    SELECT count(*) FROM history_run run WHERE host_key = %s AND status IN ('running', 'paused') AND (
+        not_before IS NULL OR not_before <= %s
+        OR EXISTS (SELECT 1 FROM history_steprun step WHERE step.run_id = run.id AND step.status IN ('running', 'paused'))
+    )
+"""
 _SEEN = "UPDATE history_host SET seen_at = %s WHERE key = %s AND boot_id = %s"
 _VOUCH = "UPDATE history_run SET lease_expires_at = %s WHERE host_key = %s AND status IN ('running', 'paused')"
 _ANY_ALIVE = "SELECT 1 FROM history_run WHERE status IN ('running', 'paused') LIMIT 1"
@@ -105,10 +117,10 @@ def claim(host_key: str, most: int, *, isolation: str, isolation_reason: str = "
     if not any_waiting():
         return []
     with transaction.atomic():
-        free = most - select_column(_COUNT_ALIVE, [host_key])[0]
+        now = timezone.now()
+        free = most - select_column(_COUNT_ALIVE, [host_key, now])[0]
         if free <= 0:
             return []
-        now = timezone.now()
         stamp = f"{timezone.localtime(now):%Y-%m-%d_%H-%M-%S}"
         lock = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
         taken = Run.objects.raw(_CLAIM.format(lock=lock), [free, host_key, uuid.uuid4().hex, now, now + LEASE, stamp])
@@ -134,10 +146,50 @@ def begin_steps(run: Run, steps: Sequence[StepRun], *, progress: float, isolatio
         return False
     for step in steps:
         step.status, step.started_at = Status.RUNNING, now
-    if update_row(Run, run.pk, {"progress": progress}, where=_IS_ALIVE):
-        run.progress = progress
+    changes = {"progress": progress} | ({"not_before": _next_attempt(run)} if run.not_before else {})
+    if update_row(Run, run.pk, changes, where=_IS_ALIVE):
+        for name, value in changes.items():
+            setattr(run, name, value)
     publish_all([run_event(run)])
     return True
+
+
+def _next_attempt(run: Run) -> datetime | None:
+    """When the first of its waiting steps is tried again."""
+    found: datetime | None = run.steps.filter(status=Status.QUEUED).aggregate(first=Min("not_before"))["first"]
+    return found
+
+
+def try_again(step: StepRun, at: datetime) -> None:
+    """Put a step whose end was just recorded back in line for its next attempt; how this one ended stays in the record."""
+    moments = {name: moment.isoformat() if moment else None for name in ("started_at", "finished_at") for moment in [getattr(step, name)]}
+    ended = {"attempt": step.attempt, "status": step.status, "reason": step.reason, "exit_code": step.exit_code, **moments}
+    changes = {
+        "status": Status.QUEUED,
+        "reason": f"Attempt {step.attempt} of {step.retries + 1}: {step.reason}",
+        "attempt": step.attempt + 1,
+        "earlier_attempts": [*step.earlier_attempts, ended],
+        "not_before": at,
+        "started_at": None,
+        "finished_at": None,
+        "exit_code": None,
+        "failure": {},
+    }
+    if StepRun.objects.filter(pk=step.pk, attempt=step.attempt).update(**changes):
+        for name, value in changes.items():
+            setattr(step, name, value)
+        step.run.not_before = min(step.run.not_before or at, at)
+        Run.objects.filter(pk=step.run_id).update(not_before=step.run.not_before)
+
+
+def due_again(host_key: str, most: int) -> list[int]:
+    """This host's runs of which a step is to be tried again by now, the longest due first, as many as there are places for."""
+    alive = Run.objects.filter(host_key=host_key, status__in=ALIVE)
+    due = list(alive.filter(not_before__lte=timezone.now()).order_by("not_before").values_list("pk", flat=True))
+    if not due:
+        return []
+    busy = alive.filter(Exists(StepRun.objects.filter(run=OuterRef("pk"), status__in=ALIVE))).count()
+    return due[: max(0, most - busy)]
 
 
 def end_step(step: StepRun, end: StepEnd, files: Iterable[FoundFile] = (), outputs: dict[str, Any] | None = None) -> bool:
@@ -192,13 +244,24 @@ def finish_run(run: Run, steps: Sequence[StepRun], end: RunEnd) -> bool:
         return False
     for name, value in changes.items():
         setattr(run, name, value)
-    left = [step.pk for step in steps if step.status == Status.QUEUED]
-    if left:
-        StepRun.objects.filter(pk__in=left, status=Status.QUEUED).update(
-            status=Status.SKIPPED, reason="The process ended before this step.", finished_at=now
-        )
+    _skip([step for step in steps if step.status == Status.QUEUED], now)
     publish_all([run_event(run)])
     return True
+
+
+def _skip(left: Sequence[StepRun], now: datetime) -> None:
+    """Steps that will not run any more, each with its reason."""
+    reasons: dict[str, list[int]] = defaultdict(list)
+    for step in left:
+        if step.not_before is not None:
+            reason = f"{step.reason} The run ended before it was tried again.".strip()
+        elif step.on_failure == OnFailure.RESCUE:
+            reason = "It runs only if an earlier step failed."
+        else:
+            reason = "The process ended before this step."
+        reasons[reason].append(step.pk)
+    for reason, ids in reasons.items():
+        StepRun.objects.filter(pk__in=ids, status=Status.QUEUED).update(status=Status.SKIPPED, reason=reason, finished_at=now)
 
 
 def _signature(steps: Sequence[StepRun], status: Status) -> str:

@@ -33,10 +33,25 @@ class Host(models.Model):
         return self.key
 
 
+class Drain(models.Model):
+    """At most one row: as long as it is there, no waiting run starts; those that run go on to their end."""
+
+    reason = models.CharField(max_length=200, blank=True)
+    by = models.CharField(max_length=150, blank=True)
+    since = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="drain_is_one")]
+
+    def __str__(self) -> str:
+        return self.reason or "maintenance"
+
+
 class Run(models.Model):
     """One execution of a thread or a process.
 
-    `claim_token` says which claim started it and `lease_expires_at` until when its host vouches for it.
+    `claim_token` says which claim started it and `lease_expires_at` until when its host vouches for it. `not_before`: some of its
+    steps will be tried again then, and if none runs meanwhile it takes up no place.
     `output_dir` is relative to `media/process_runs`. `progress` is a share from 0 to 1, None when not known.
     """
 
@@ -132,7 +147,7 @@ class StepRun(models.Model):
     """One thread's part of a run, with the exact version it ran. Statuses are those of runs.
 
     `limits` are the thread's own by their names there, as they were when the run was queued. `failure` is what is known of why it
-    failed (`history.failures`), `outputs` what the script declared.
+    failed (`history.failures`), `outputs` what the script declared, `earlier_attempts` how those before `attempt` ended.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
@@ -153,6 +168,7 @@ class StepRun(models.Model):
     retry_exit_codes = models.JSONField(default=list, blank=True)
     environment_key = models.CharField(max_length=64, blank=True)
     attempt = models.PositiveIntegerField(default=1)
+    earlier_attempts = models.JSONField(default=list, blank=True)
     not_before = models.DateTimeField(null=True, blank=True)
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)

@@ -38,6 +38,7 @@ class PlannedStep:
     parameters: dict[str, Any]
     on_failure: str
     timeout_seconds: int
+    retries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def steps_of(processes: Iterable[Process]) -> dict[int, list[Step]]:
 def _planned(order: RunOrder, steps: Mapping[int, Sequence[Step]] | None) -> list[PlannedStep]:
     target = order.target
     if isinstance(target, Thread):
-        return [PlannedStep(target, 1, dict(order.parameters), OnFailure.STOP, target.timeout_seconds)]
+        return [PlannedStep(target, 1, dict(order.parameters), OnFailure.STOP, target.timeout_seconds, target.retries)]
     if steps is None:
         steps = steps_of([target])
     return [
@@ -99,6 +100,7 @@ def _planned(order: RunOrder, steps: Mapping[int, Sequence[Step]] | None) -> lis
             parameters={**step.parameters, **order.parameters},
             on_failure=step.on_failure,
             timeout_seconds=step.timeout_seconds or step.thread.timeout_seconds,
+            retries=step.thread.retries if step.retries is None else step.retries,
         )
         for step in steps.get(target.pk, ())
     ]

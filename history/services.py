@@ -133,6 +133,9 @@ def _step_of(run: Run, position: int, step: PlannedStep) -> StepRun:
         parameters=step.parameters,
         on_failure=step.on_failure,
         timeout_seconds=step.timeout_seconds,
+        retries=step.retries,
+        retry_delay_seconds=step.thread.retry_delay_seconds,
+        retry_exit_codes=step.thread.retry_exit_codes,
         environment_key=step.thread.environment_id or "",
     )
 
