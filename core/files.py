@@ -67,7 +67,7 @@ def plain_files(root: Path, below: str, most: int) -> list[tuple[str, os.stat_re
 
 
 def _files_of(base: int, below: str, folder: str, pending: list[str]) -> Iterator[tuple[str, os.stat_result]]:
-    """Regular files directly in a folder; its subfolders go to `pending`."""
+    """Regular files directly in a folder, but those that have a second name, which may be anybody's; its subfolders go to `pending`."""
     descriptor = _open_at(base, f"{below}/{folder}" if folder else below, os.O_DIRECTORY)
     try:
         with os.scandir(descriptor) as entries:
@@ -76,7 +76,7 @@ def _files_of(base: int, below: str, folder: str, pending: list[str]) -> Iterato
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode):
                     pending.append(relative)
-                elif stat.S_ISREG(status.st_mode):
+                elif stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
                     yield relative, status
     finally:
         os.close(descriptor)

@@ -37,11 +37,12 @@ def write(path: str) -> bool:
 
 def change(folder: str) -> bool:
     names = [os.path.join(folder, name) for name in os.listdir(folder)]
-    for name in names:
-        if os.path.isfile(name):
-            with open(name, "a"):
-                return True
-    return write(os.path.join(folder, "escaped"))
+    return any(succeeds(append, name) for name in names) or write(os.path.join(folder, "escaped"))
+
+
+def append(path: str) -> bool:
+    with open(path, "a"):
+        return True
 
 
 def signal(pid: int) -> bool:

@@ -1,0 +1,263 @@
+"""What scripts cannot get out of: attempts × levels, as root and as an ordinary user; and what a run says of its level."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+
+from engine import canary, keeper
+from engine.canary import IsolationUnavailable, find_out, known_report, level_in_force
+from engine.host import landlock
+from engine.isolation import BUBBLEWRAP, LANDLOCK, PLAIN, USER, Level, bubblewrap
+from history.services import request_stop
+from history.status import Status
+from tests.conftest import People
+from tests.engine.conftest import Engine, directory_of, log_of
+
+pytestmark = [pytest.mark.engine, pytest.mark.once]
+
+Make = Callable[..., Any]
+NOBODY = 65534
+ORDINARY, ROOT = "ordinary user", "root"
+# Pythons that any user may start, for the platform's own may lie in somebody's home.
+ANYBODYS = [path for path in ("/usr/bin/python3", "/usr/local/bin/python3") if Path(path).exists()]
+
+# The table: what a script reaches at a level. Nothing else may ever be reached.
+REACHED = {
+    (ROOT, BUBBLEWRAP): set(),
+    (ROOT, USER): {"processes"},
+    (ROOT, LANDLOCK): {"processes"},
+    (ORDINARY, BUBBLEWRAP): set(),
+    (ORDINARY, LANDLOCK): {"processes"},
+}
+# At `plain` it reaches these at least: so the attempts are worth something.
+REACHED_PLAIN = {"secret", "neighbour", "outside", "code", "link", "signal", "processes", "network", "keeper"}
+
+
+@pytest.fixture
+def open_place(settings: Any) -> Iterator[Path]:
+    """A data path and a media folder where other users may pass, unlike those of tests."""
+    folder = Path(tempfile.mkdtemp(prefix="pysched-isolation-"))
+    folder.chmod(0o755)
+    settings.DATA_PATH, settings.MEDIA_ROOT = folder / "data", folder / "media"
+    for path in (settings.DATA_PATH, settings.MEDIA_ROOT):
+        path.mkdir(mode=0o755)
+    (settings.DATA_PATH / "secret_key").write_text("secret")
+    (settings.DATA_PATH / "secret_key").chmod(0o600)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def started_keeper(open_place: Path) -> Iterator[None]:
+    keeper.ensure_keeper()
+    yield
+    keeper.quit_keeper()
+
+
+def _play_ordinary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the canary's trial, and all that it lies in, belong to an ordinary user."""
+    start = canary._start
+
+    def start_as_nobody(spec: dict[str, Any]) -> dict[str, Any]:
+        canary.hand_over(django_settings.DATA_PATH, NOBODY)
+        canary.hand_over(django_settings.MEDIA_ROOT, NOBODY)
+        run = subprocess.run
+
+        def as_nobody(command: list[str], **options: Any) -> Any:
+            who = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
+            return run([*who, *command], **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("engine.canary.subprocess.run", as_nobody)
+            return start(spec)
+
+    monkeypatch.setattr(canary, "_start", start_as_nobody)
+    monkeypatch.setattr(canary, "run_user", lambda level, run_id: None)
+
+
+def _need(who: str, level: str) -> None:
+    """Skip, and say why, what this machine cannot do."""
+    if who == ROOT and os.geteuid() != 0:
+        pytest.skip("the tests do not run as root")
+    if level == BUBBLEWRAP and bubblewrap() is None:
+        pytest.skip("bubblewrap is not installed")
+    if level == LANDLOCK and landlock.version() == 0:
+        pytest.skip("the kernel has no Landlock")
+
+
+@pytest.fixture
+def reach(monkeypatch: pytest.MonkeyPatch, started_keeper: None) -> Callable[[str, str], set[str]]:
+    """What a script reaches at a level, started by a platform of root or of an ordinary user."""
+
+    def reach(who: str, level: str, **options: Any) -> set[str]:
+        _need(who, level)
+        is_changing_user = os.geteuid() == 0 and (who == ORDINARY or level == USER)
+        if is_changing_user:
+            if not ANYBODYS:
+                pytest.skip("there is no Python that any user may start")
+            monkeypatch.setattr(canary, "interpreter", lambda: os.path.realpath(ANYBODYS[0]))
+        if is_changing_user and who == ORDINARY:
+            _play_ordinary(monkeypatch)
+        try:
+            found = canary.reached(Level(level), **options)
+        except OSError as error:
+            if level == BUBBLEWRAP and "namespace" in str(error):
+                pytest.skip(f"this machine allows no namespaces: {error}")
+            raise
+        return {name for name, was_reached in found.items() if was_reached}
+
+    return reach
+
+
+@pytest.mark.parametrize(("who", "level"), REACHED.keys(), ids=[f"{level}, {who}" for who, level in REACHED])
+def test_a_script_reaches_nothing_beyond_its_level(reach: Callable[[str, str], set[str]], who: str, level: str) -> None:
+    allowed = set(REACHED[who, level])
+    if level in (USER, LANDLOCK) and landlock.version() < landlock.SCOPES_SINCE:
+        allowed |= {"signal"} if level == LANDLOCK else set()
+    assert reach(who, level) <= allowed
+
+
+@pytest.mark.parametrize("who", [ROOT, ORDINARY])
+def test_without_isolation_the_same_attempts_succeed(reach: Callable[[str, str], set[str]], who: str) -> None:
+    assert reach(who, PLAIN) >= REACHED_PLAIN - ({"keeper"} if who == ORDINARY else set())
+
+
+def test_a_network_that_is_on_can_be_reached(reach: Callable[..., set[str]]) -> None:
+    assert "network" in reach(ROOT if os.geteuid() == 0 else ORDINARY, BUBBLEWRAP, network=True)
+
+
+# What runs say
+
+
+def test_a_run_says_at_which_level_it_ran(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    step = engine.finish(make_run(make_thread())).steps.get()
+    level = level_in_force()
+    assert (step.isolation, step.isolation_reason) == (level.name, level.account)
+
+
+def test_a_lower_level_comes_with_what_it_lacks(engine: Engine, settings: Any, make_thread: Make, make_run: Make) -> None:
+    settings.ISOLATION = PLAIN
+    step = engine.finish(make_run(make_thread())).steps.get()
+    assert step.isolation == PLAIN
+    assert "can read and change what the platform can" in step.isolation_reason
+
+
+def test_the_highest_level_that_holds_is_taken_and_the_reason_kept(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canary, "bubblewrap", lambda: None)
+    report = find_out()
+    assert report.level.name != BUBBLEWRAP
+    assert report.level.reason.startswith("bubblewrap cannot be had: bubblewrap is not installed.")
+    assert report.remedies[0].startswith("Install it")
+    assert known_report() == report
+
+
+def test_a_finding_is_made_anew_when_what_it_rests_on_has_changed(settings: Any) -> None:
+    settings.ISOLATION = PLAIN
+    find_out()
+    settings.ISOLATION = "auto"
+    assert known_report() is None
+
+
+def test_a_demanded_level_that_cannot_be_had_is_refused_with_the_remedy(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.ISOLATION = BUBBLEWRAP
+    monkeypatch.setattr(canary, "bubblewrap", lambda: None)
+    with pytest.raises(IsolationUnavailable, match=r"bubblewrap is not installed\. Install it: apt install bubblewrap"):
+        level_in_force()
+
+
+def test_below_the_smallest_level_a_run_is_refused(engine: Engine, settings: Any, make_thread: Make, make_run: Make) -> None:
+    settings.ISOLATION, settings.MIN_ISOLATION = PLAIN, LANDLOCK
+    run = engine.finish(make_run(make_thread()))
+    assert (run.status, log_of(run)) == (Status.FAILED, b"")
+    assert "isolation here is plain, and PYSCHED_MIN_ISOLATION asks for landlock at least" in run.reason
+
+
+ASKS_NETWORK = "import socket\nsocket.create_connection(('127.0.0.1', 9), 1)\n"
+
+
+@pytest.mark.parametrize("level", [BUBBLEWRAP, LANDLOCK])
+def test_a_thread_without_network_reaches_none(engine: Engine, settings: Any, make_thread: Make, make_run: Make, level: str) -> None:
+    _need(ORDINARY, level)
+    settings.ISOLATION = level
+    run = make_run(make_thread("Offline", "import socket\nprint('on')\n" + _reaches_out()))
+    run.steps.update(network=False)
+    engine.finish(run)
+    assert log_of(run) == b"on\nunreachable\n"
+
+
+def _reaches_out() -> str:
+    """Says whether a socket can be sent from at all: nobody need answer."""
+    return (
+        "try:\n    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n    s.connect(('192.0.2.1', 9))\n    print('reachable')\n"
+        "except OSError:\n    print('unreachable')\n"
+    )
+
+
+def test_a_level_that_cannot_cut_the_network_refuses_to_pretend(engine: Engine, settings: Any, make_thread: Make, make_run: Make) -> None:
+    settings.ISOLATION = PLAIN
+    run = make_run(make_thread())
+    run.steps.update(network=False)
+    engine.finish(run)
+    assert run.status == Status.FAILED
+    assert "isolation plain cannot keep it from it here" in run.reason
+
+
+# Control, within each level
+
+
+@pytest.fixture(params=[BUBBLEWRAP, LANDLOCK])
+def level(request: pytest.FixtureRequest, settings: Any) -> str:
+    _need(ORDINARY, request.param)
+    settings.ISOLATION = request.param
+    return str(request.param)
+
+
+def test_a_stop_leaves_a_script_its_grace(engine: Engine, level: str, people: People, make_thread: Make, make_run: Make) -> None:
+    source = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (print('tidied', flush=True), sys.exit(0)))\n"
+        "print('up', flush=True)\ntime.sleep(60)\n"
+    )
+    run = engine.started(make_run(make_thread("Tidy", source)))
+    request_stop(run=run, user=people.owner)
+    engine.finish(run)
+    assert (run.status, log_of(run)) == (Status.STOPPED, b"up\ntidied\n")
+
+
+def test_a_signal_a_daemon_and_processor_time_are_told_exactly(engine: Engine, level: str, make_thread: Make, make_run: Make) -> None:
+    source = (
+        "import os, signal, subprocess, time\n"
+        "subprocess.Popen(['/bin/sleep', '60'], start_new_session=True)\n"
+        "while time.process_time() < 0.5: pass\n"
+        "os.kill(os.getpid(), signal.SIGSEGV)\n"
+    )
+    run = engine.finish(make_run(make_thread("Odd", source)))
+    step = run.steps.get()
+    assert step.exit_code == -signal.SIGSEGV
+    assert "1 process it left running was stopped" in step.reason
+    assert step.cpu_seconds >= 0.45
+
+
+def test_temporary_files_work_and_are_gone_afterwards(engine: Engine, level: str, make_thread: Make, make_run: Make) -> None:
+    source = "import tempfile\nfile = tempfile.mkstemp()[1]\nopen(file, 'w').write('x')\nopen('kept', 'w').write(file)\n"
+    run = engine.finish(make_run(make_thread("Temporary", source)))
+    assert run.status == Status.SUCCESS
+    assert [file.path for file in run.artifacts.all()] == ["kept"]
+    assert not Path((directory_of(run) / "kept").read_text()).exists()
+
+
+def test_links_pipes_and_devices_are_no_artifacts(engine: Engine, settings: Any, make_thread: Make, make_run: Make) -> None:
+    settings.ISOLATION = PLAIN  # A sandbox would have nothing to link to.
+    secret = django_settings.DATA_PATH / "outside"
+    secret.write_text("secret")
+    source = f"import os\nos.mkfifo('pipe')\nos.link('{secret}', 'hard')\nos.symlink('{secret}', 'soft')\nopen('plain', 'w').close()\n"
+    run = engine.finish(make_run(make_thread("Links", source)))
+    assert [file.path for file in run.artifacts.all()] == ["plain"]
