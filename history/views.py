@@ -135,20 +135,6 @@ def resume_run(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-def pause_run(request: HttpRequest, pk: int) -> HttpResponse:
-    run = services.pause_run(run=fetch(Run.objects.select_related("team"), person(request), pk=pk), user=person(request))
-    messages.info(request, f"Run #{run.number} was told to pause.")
-    return redirect("history:run", pk=run.pk)
-
-
-@require_POST
-def resume_run(request: HttpRequest, pk: int) -> HttpResponse:
-    run = services.resume_run(run=fetch(Run.objects.select_related("team"), person(request), pk=pk), user=person(request))
-    messages.info(request, f"Run #{run.number} goes on.")
-    return redirect("history:run", pk=run.pk)
-
-
-@require_POST
 def run_again(request: HttpRequest, pk: int) -> HttpResponse:
     """The same target with the same parameters, as it is now: its newest versions run."""
     run = fetch(Run.objects.select_related("team", "thread__team", "process__team"), person(request), pk=pk)
