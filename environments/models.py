@@ -85,14 +85,13 @@ class Environment(models.Model):
 class EnvironmentBuild(models.Model):
     """One attempt to come from a wish to an environment. `wish` is the wish's digest: equal wishes share a build.
 
-    `error` are the resolver's words. With a `lock` nothing is resolved: that very lock is made again.
+    `error` are the resolver's words. One that has an `environment` from the beginning resolves nothing: it makes that one again.
     """
 
     wish = models.CharField(max_length=64)
     python_version = models.CharField(max_length=20, blank=True)
     requires_python = models.CharField(max_length=200, blank=True)
     requirements = models.TextField(blank=True)
-    lock = models.TextField(blank=True)
     status = models.CharField(max_length=10, choices=BuildStatus.choices, default=BuildStatus.QUEUED)
     log = models.TextField(blank=True)
     error = models.TextField(blank=True)

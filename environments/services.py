@@ -17,18 +17,23 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
+from django_q.tasks import async_task
 
 from accounts.models import User
+from accounts.querysets import sees_all
 from core import layout
-from core.errors import Conflict, InvalidInput
+from core.errors import Conflict, Forbidden, InvalidInput
 from environments import resolver
 from environments.models import UNDER_WAY, BuildStatus, Environment, EnvironmentBuild, EnvironmentState
 from environments.pythons import OLDEST, Python, choose, found_pythons
 from environments.wishes import Wish
 
+# By its name: the builder hands environments on to threads, which are kept by an app above.
+START_BUILDER, QUEUE = "threads.building.start_builder", "pyscheduler"
 # A resolution serves equal wishes for so long; then a new one finds newer versions.
 FRESH = timedelta(days=1)
 MAX_LOG = 200_000
+UNUSED_DAYS = 30
 _START_SECONDS = 20
 READY, LOCK, USED = "ready.json", "requirements.lock", "used"
 
@@ -36,7 +41,7 @@ READY, LOCK, USED = "ready.json", "requirements.lock", "used"
 def ask_for(wish: Wish, *, user: User | None, again: bool = False) -> EnvironmentBuild:
     """The build that gives what is wished for: one that is under way, one of today, else a new one that waits to be built.
 
-    `again`: packages are resolved anew. In the caller's transaction; who builds is woken by the caller.
+    `again`: packages are resolved anew. In the caller's transaction, after which a builder is started.
     """
     same = EnvironmentBuild.objects.filter(wish=wish.digest).select_related("environment")
     if found := same.filter(status__in=UNDER_WAY).first():
@@ -53,20 +58,22 @@ def ask_for(wish: Wish, *, user: User | None, again: bool = False) -> Environmen
     )
 
 
-def remake(environment: Environment, *, user: User | None) -> EnvironmentBuild:
-    """A build that makes this very lock again where it is broken or was collected; one that is whole stays as it is."""
+def remake_environment(environment: Environment, *, user: User) -> EnvironmentBuild:
+    """A build that makes this very one again where it is broken or was collected; one that is whole stays as it is. For operators."""
+    _for_operators(user)
     wish = hashlib.sha256(f"remake {environment.key}".encode()).hexdigest()
     if found := EnvironmentBuild.objects.filter(wish=wish, status__in=UNDER_WAY).first():
         return found
-    return _new_build(
-        wish=wish, python_version=environment.python_version, lock=environment.lock, environment=environment, requested_by=user
-    )
+    return _new_build(wish=wish, python_version=environment.python_version, environment=environment, requested_by=user)
 
 
 def _new_build(**fields: Any) -> EnvironmentBuild:
     try:
         with transaction.atomic():
-            return EnvironmentBuild.objects.create(host_key=settings.HOST_KEY, **fields)
+            build = EnvironmentBuild.objects.create(host_key=settings.HOST_KEY, **fields)
+            # Its message is in the same transaction: a worker gets it once this is committed, and starts a builder.
+            async_task(START_BUILDER, cluster=QUEUE)
+            return build
     except IntegrityError:
         # Somebody asked for the same at the same moment: the constraint lets one build of a wish be under way.
         return EnvironmentBuild.objects.get(wish=fields["wish"], status__in=UNDER_WAY)
@@ -169,26 +176,37 @@ def carry_out(build: EnvironmentBuild, tell: Callable[[EnvironmentBuild], None])
 
 
 def _python_for(build: EnvironmentBuild) -> Python:
-    python = choose(build.python_version, build.requires_python)
+    if build.environment:
+        there = (found for found in found_pythons() if found.path == build.environment.interpreter)
+        python = next((found for found in there if found.version == build.environment.python_version), None)
+    else:
+        python = choose(build.python_version, build.requires_python)
     if python is None:
         wanted = " ".join(part for part in (build.python_version, build.requires_python) if part)
-        there = ", ".join(dict.fromkeys(found.version for found in found_pythons())) or "none"
-        raise InvalidInput(f"There is no Python {wanted} on this host. Found: {there}. PYSCHED_PYTHONS can name others.")
+        versions = ", ".join(dict.fromkeys(found.version for found in found_pythons())) or "none"
+        raise InvalidInput(f"There is no Python {wanted} on this host. Found: {versions}. PYSCHED_PYTHONS can name others.")
     return python
 
 
 def _built(build: EnvironmentBuild, python: Python, diary: Diary) -> tuple[Environment, bool]:
     layout.environments_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-    text = build.lock
-    if build.requirements:
-        with _held(layout.environments_folder() / f"resolve-{build.pk}.lock", keep=False) as held:
-            text = resolver.lock(build.requirements, python, diary.say, held)
-    key = key_of(python, text)
+    if build.environment:
+        key, text = build.environment.key, build.environment.lock
+    else:
+        text = _locked(build, python, diary)
+        key = key_of(python, text)
     with _held(layout.environments_folder() / f"{key}.lock") as held:
         is_new = not _is_whole(key)
         if is_new:
             _make(key, python, text, diary, held)
         return _recorded(key, python, text), is_new
+
+
+def _locked(build: EnvironmentBuild, python: Python, diary: Diary) -> str:
+    if not build.requirements:
+        return ""
+    with _held(layout.environments_folder() / f"resolve-{build.pk}.lock", keep=False) as held:
+        return resolver.lock(build.requirements, python, diary.say, held)
 
 
 def key_of(python: Python, lock: str) -> str:
@@ -217,6 +235,12 @@ def _make(key: str, python: Python, lock: str, diary: Diary, held: int) -> None:
 def _is_whole(key: str) -> bool:
     folder = layout.environment_folder(key)
     return (folder / READY).exists() and (folder / USED).exists() and not health_of(key)
+
+
+def _for_operators(user: User) -> None:
+    """Environments belong to no team."""
+    if not sees_all(user):
+        raise Forbidden("Environments are shared by teams: an administrator looks after them.")
 
 
 def health_of(key: str) -> str:
@@ -292,8 +316,9 @@ def _held(path: Path, *, keep: bool = True) -> Iterator[int]:
         path.unlink(missing_ok=True)
 
 
-def check_environment(environment: Environment) -> Environment:
-    """Look whether it still works, and record what was found."""
+def check_environment(environment: Environment, *, user: User) -> Environment:
+    """Look whether it still works on this host, and record what was found. For operators; takes about half a second."""
+    _for_operators(user)
     health = health_of(environment.key)
     state = EnvironmentState.BROKEN if health else EnvironmentState.READY
     rows = Environment.objects.filter(pk=environment.pk).exclude(state=EnvironmentState.COLLECTED)
@@ -302,11 +327,13 @@ def check_environment(environment: Environment) -> Environment:
     return environment
 
 
-def collect_unused(*, days: int, but: frozenset[str] = frozenset()) -> list[Environment]:
-    """Take those off the disk that no thread uses and no run used for so many days; their rows stay. `but`: keys that are waited for."""
+def collect_unused(*, days: int, user: User | None = None) -> list[Environment]:
+    """Take those off the disk that no thread uses and no run used for so many days; their rows stay. For operators, or the platform."""
+    if user:
+        _for_operators(user)
     unused: dict[str, Any] = {"threads": None}
     collected = []
-    for environment in Environment.objects.filter(**unused).exclude(state=EnvironmentState.COLLECTED).exclude(key__in=but):
+    for environment in Environment.objects.filter(**unused).exclude(state=EnvironmentState.COLLECTED):
         used = last_used(environment.key)
         if used is None or used <= time.time() - days * 86400:
             _take_off(environment)

@@ -12,6 +12,7 @@ urlpatterns = [
     path("login", LoginView.as_view(), name="login"),
     path("logout", LogoutView.as_view(), name="logout"),
     path("threads/", include("threads.urls")),
+    path("environments/", include("environments.urls")),
     path("processes/", include("processes.urls")),
     path("schedules/", include("schedules.urls")),
     path("history/", include("history.urls")),

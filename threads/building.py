@@ -7,7 +7,6 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
-from django_q.tasks import async_task
 
 from accounts.models import User
 from core.errors import InvalidInput
@@ -18,8 +17,6 @@ from events.models import Event
 from events.services import publish_all
 from threads.models import Thread
 
-START = "threads.building.start_builder"
-QUEUE = "pyscheduler"
 _started: list["subprocess.Popen[bytes]"] = []
 
 
@@ -51,8 +48,6 @@ def _put(thread: Thread, build: EnvironmentBuild) -> EnvironmentBuild:
     if build.status == BuildStatus.READY:
         _adopt(build, Thread.objects.filter(pk=thread.pk))
         thread.refresh_from_db(fields=["environment", "previous_environment"])
-    elif build.is_under_way:
-        call_builder()
     return build
 
 
@@ -62,11 +57,6 @@ def missing_environment(thread: Thread) -> str:
     if build and build.status == BuildStatus.FAILED:
         return f"{thread.name} has no Python environment, for its build failed: {build.error}"
     return f"The Python environment of {thread.name} is being built for the first time; run it when it is ready."
-
-
-def call_builder() -> None:
-    """Once this transaction commits, a worker starts a builder."""
-    async_task(START, cluster=QUEUE)
 
 
 def _adopt(build: EnvironmentBuild, threads: "QuerySet[Thread]") -> None:

@@ -45,7 +45,6 @@ class Migration(migrations.Migration):
                 ('python_version', models.CharField(blank=True, max_length=20)),
                 ('requires_python', models.CharField(blank=True, max_length=200)),
                 ('requirements', models.TextField(blank=True)),
-                ('lock', models.TextField(blank=True)),
                 ('status', models.CharField(choices=[('queued', 'Waiting'), ('running', 'Building'), ('ready', 'Ready'), ('failed', 'Failed')], default='queued', max_length=10)),
                 ('log', models.TextField(blank=True)),
                 ('error', models.TextField(blank=True)),

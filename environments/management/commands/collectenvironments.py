@@ -1,0 +1,19 @@
+"""Take environments off the disk that nobody uses."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from environments.services import UNUSED_DAYS, collect_unused
+
+
+class Command(BaseCommand):
+    help = "Takes Python environments off the disk that no thread uses and no run has used lately."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--days", type=int, default=UNUSED_DAYS, help=f"how long unused, {UNUSED_DAYS} days when left out")
+
+    def handle(self, *args: Any, days: int, **options: Any) -> None:
+        collected = collect_unused(days=days)
+        freed = sum(environment.size_bytes for environment in collected)
+        self.stdout.write(f"Collected: {len(collected)}, {freed / 1e6:.0f} MB")
