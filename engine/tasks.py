@@ -19,6 +19,7 @@ from engine.host.records import DRAIN_BELL, QUEUE_BELL
 from engine.recovery import look_after_runs
 from engine.turn import turns
 from history import ledger
+from threads.building import look_after_builds
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ def look() -> None:
         look_after_runs()
         if due := ledger.due_again(settings.HOST_KEY, settings.MAX_RUNS):
             advance(due)
+        look_after_builds()
     except Exception:
         logger.exception("Looking after runs failed.")
         connection.close()
