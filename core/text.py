@@ -1,4 +1,4 @@
-"""Texts that came from outside, read: what a number is, what a search is."""
+"""Texts that came from outside: read as a number or a search, made fit to be kept and shown."""
 
 MOST_DIGITS = 18  # Fits every column of the database.
 MOST_SEARCHED = 200
@@ -12,3 +12,8 @@ def natural(text: str) -> int | None:
 def search_words(text: str) -> str:
     """What somebody typed into a search field, as the database takes it: no NUL, no spaces around, not endless."""
     return text.replace("\0", "").strip()[:MOST_SEARCHED]
+
+
+def printable(text: str) -> str:
+    """Without control characters: PostgreSQL keeps no NUL, and pages need none of them."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

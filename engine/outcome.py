@@ -4,6 +4,7 @@ import signal
 from datetime import UTC, datetime
 from typing import Any
 
+from core.text import printable
 from history.ledger import StepEnd
 from history.status import Status
 
@@ -38,7 +39,7 @@ def _moment(seconds: float | None) -> datetime | None:
 
 
 def _judge(record: dict[str, Any], timeout_seconds: int, stopped_by: str, last_line: str) -> tuple[Status, str]:
-    detail = plain(record.get("detail", "")).rstrip(".")
+    detail = printable(record.get("detail", "")).rstrip(".")
     match record.get("cause", "damaged"):
         case "timeout":
             return Status.TIMEOUT, f"It ran longer than its limit of {_span(timeout_seconds)} and was stopped."
@@ -74,11 +75,6 @@ def _judge_exit(record: dict[str, Any], last_line: str) -> tuple[Status, str]:
     except ValueError:
         name = f"signal {number}"
     return Status.FAILED, f"Ended by {name} ({signal.strsignal(number) or 'a signal'})."
-
-
-def plain(text: str) -> str:
-    """Without control characters: PostgreSQL keeps no NUL, and pages need none of them."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _span(seconds: int) -> str:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from core.text import printable
+
 MAX_TEXT = 500
 # Behind a traceback that ended the script: the rest of a long message, what exit handlers say. Behind one that it got over: work.
 MOST_LINES_AFTER = 40
@@ -44,8 +46,8 @@ class Crash:
 
 
 def plain(text: str) -> str:
-    """Short and without control characters: PostgreSQL keeps no NUL, and pages need none of them."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:MAX_TEXT])
+    """Short, and fit to be kept and shown."""
+    return printable(text[:MAX_TEXT])
 
 
 def find_crash(log: str) -> Crash | None:

@@ -17,6 +17,7 @@ from cronsim import CronSim, CronSimError
 from cronsim.cronsim import Field
 
 from core.errors import InvalidInput
+from core.text import printable
 from schedules.zones import instant_of, offset_at, reached_wall, shifts
 
 MAX_LENGTH = 200
@@ -176,7 +177,7 @@ def _five_parts(expression: str) -> list[str]:
 def _fault_of(rule: FieldRule, part: str) -> str | None:
     """What is wrong with one field, in words that say what it takes; None when nothing is."""
     takes = f"it accepts {rule.takes}; * for every; lists (1,2), ranges (1-5) and steps (*/2)."
-    shown = "".join(char if char.isprintable() else "�" for char in part[:40]) + ("…" if len(part) > 40 else "")
+    shown = printable(part[:40]) + ("…" if len(part) > 40 else "")
     try:
         values = rule.field.parse(part)
     except (CronSimError, AssertionError, ValueError, TypeError):
