@@ -174,6 +174,7 @@ def try_again(step: StepRun, at: datetime) -> None:
         "finished_at": None,
         "exit_code": None,
         "failure": {},
+        "outputs": {},
     }
     if StepRun.objects.filter(pk=step.pk, attempt=step.attempt).update(**changes):
         for name, value in changes.items():
