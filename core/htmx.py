@@ -3,13 +3,6 @@
 import json
 
 from django.http import HttpRequest, HttpResponse
-from django_htmx.middleware import HtmxDetails
-
-
-class HtmxHttpRequest(HttpRequest):
-    """A request that went through `HtmxMiddleware`."""
-
-    htmx: HtmxDetails
 
 
 def is_partial(request: HttpRequest) -> bool:

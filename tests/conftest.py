@@ -129,7 +129,7 @@ def make_run(people: People, make_thread: Callable[..., Any]) -> Callable[..., A
 
 
 @pytest.fixture
-def as_user(client: Any) -> Iterator[Callable[[Any], Any]]:
+def as_user(client: Any) -> Callable[[Any], Any]:
     """The test client, logged in."""
 
     def enter(user: Any) -> Any:
