@@ -5,7 +5,7 @@ The database is SQLite, or with PYSCHED_TEST_DATABASE=postgres a PostgreSQL serv
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
