@@ -12,6 +12,7 @@ from accounts.authentication import caller
 from core.endpoint import Endpoint, call
 from history.overview import run_figures
 from history.status import Status
+from operations import isolation
 from operations.health import DEGRADED, DOWN, OK, recent_health
 from operations.version import API_VERSION, version
 from processes.models import Process
@@ -26,6 +27,7 @@ class ChecksShape(serializers.Serializer[Any]):
     scheduler = serializers.ChoiceField(choices=STATES)
     workers = serializers.ChoiceField(choices=STATES)
     queue = serializers.ChoiceField(choices=STATES)
+    isolation = serializers.ChoiceField(choices=STATES)
 
 
 class HealthShape(serializers.Serializer[Any]):
@@ -46,6 +48,37 @@ class Health(Endpoint):
         now = recent_health()
         states = {name: check.state for name, check in now.checks.items()}
         return Response({"status": now.status, "checks": states}, status=503 if now.status == DOWN else 200)
+
+
+class LevelShape(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    tried = serializers.BooleanField(help_text="False below the level in force, and before the first run.")
+    holds = serializers.BooleanField()
+    reason = serializers.CharField(help_text="Why it does not hold.")
+    remedy = serializers.CharField(help_text="What to do about that, where it is known.")
+    gaps = serializers.ListField(child=serializers.CharField(), help_text="What it leaves open.")
+
+
+class IsolationShape(serializers.Serializer[Any]):
+    host = serializers.CharField()
+    demanded = serializers.CharField(help_text="`auto`, or the level that the operator demands.")
+    least = serializers.CharField(allow_null=True, help_text="Runs below this level are refused.")
+    level = serializers.CharField(allow_null=True, help_text="The level in force.")
+    checked_at = serializers.DateTimeField(allow_null=True)
+    levels = LevelShape(many=True)
+
+
+class Isolation(Endpoint):
+    """For operators: how far this host can keep scripts from the rest."""
+
+    @call("Which isolation is in force, and why?", answer=IsolationShape, refusals=(401, 403, 429))
+    def get(self, request: Request) -> Response:
+        return Response(isolation.summary(isolation.isolation_report(user=caller(request))))
+
+    @call("Try the levels of isolation now", answer=IsolationShape, refusals=(400, 401, 403, 429))
+    def post(self, request: Request) -> Response:
+        """A script really tries to escape at each level, from the highest down to the first that holds. Takes a second or so."""
+        return Response(isolation.summary(isolation.try_isolation(user=caller(request))))
 
 
 class ReleaseShape(serializers.Serializer[Any]):

@@ -11,6 +11,8 @@ from django.db import DatabaseError, connection
 from django.db.models import Count, Min
 from django.utils import timezone
 
+from engine.canary import IsolationUnavailable, known_report
+from engine.isolation import PLAIN
 from history.models import Host, Run
 from history.overview import hosts_alive
 from history.status import ALIVE, Status
@@ -44,7 +46,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`checks` by name: database, scheduler, workers, queue.
+    """`checks` by name: database, scheduler, workers, queue, isolation.
 
     `status` is down when the database is, degraded when any other check is not ok.
     """
@@ -63,10 +65,12 @@ def health() -> Health:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         checks = {"database": Check(OK, "It answers."), "scheduler": _scheduler(), "workers": _workers(), "queue": _queue()}
+        checks["isolation"] = _isolation()
     except DatabaseError:
         logger.exception("The database cannot be asked.")
         unknown = Check(DOWN, "Not known while the database does not answer.")
         checks = {"database": Check(DOWN, "It does not answer."), "scheduler": unknown, "workers": unknown, "queue": unknown}
+        checks["isolation"] = _isolation()
     if checks["database"].state == DOWN:
         return Health(DOWN, checks)
     return Health(OK if all(check.state == OK for check in checks.values()) else DEGRADED, checks)
@@ -98,6 +102,21 @@ def _queue() -> Check:
     if is_old and Run.objects.filter(status__in=ALIVE).count() < settings.MAX_RUNS:
         return Check(DEGRADED, f"{_waiting(depth)} though there are free places.", "The log of the workers says why.")
     return Check(OK, f"{_waiting(depth)}.")
+
+
+def _isolation() -> Check:
+    """Of this host: what others can do stands on their runs."""
+    report = known_report()
+    if report is None:
+        return Check(OK, "It is found out before the first run.")
+    try:
+        level = report.level
+    except IsolationUnavailable as error:
+        return Check(DEGRADED, error.message, "No run starts until it can be had.")
+    advice = " ".join([level.reason, *report.remedies]).strip()
+    if level.name == PLAIN and settings.ISOLATION != PLAIN:
+        return Check(DEGRADED, "Scripts are not kept from the platform's files: no level of isolation works here.", advice)
+    return Check(OK, f"Scripts run at level {level.name}.", advice)
 
 
 def _waiting(depth: int) -> str:

@@ -23,6 +23,7 @@ def _at(route: str, view: type[APIView], **options: object) -> URLPattern:
 
 urlpatterns = [
     _at("health", operations_api.Health),
+    _at("isolation", operations_api.Isolation),
     _at("version", operations_api.Version),
     _at("stats", operations_api.Stats),
     _at("schema", docs.Schema),
@@ -68,6 +69,7 @@ urlpatterns = [
     _at("runs/<int:pk>", history_api.OneRun),
     _at("runs/<int:pk>/changes", history_api.Changes),
     _at("runs/<int:pk>/stop", history_api.Stop),
+    _at("runs/<int:pk>/retry", history_api.Retry),
     _at("runs/<int:pk>/pause", history_api.Pause),
     _at("runs/<int:pk>/resume", history_api.Resume),
     _at("runs/<int:pk>/log", history_api.Log),

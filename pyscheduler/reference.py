@@ -14,6 +14,7 @@ TITLES = {
     "docs": "Description",
     "schema": "Description",
     "health": "Platform",
+    "isolation": "Platform",
     "stats": "Platform",
     "version": "Platform",
 }

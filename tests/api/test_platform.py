@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.roles import Role
 from accounts.services import create_team, set_member
+from engine import canary
 from history.models import Host, Run
 from history.status import Status
 from operations import health
@@ -33,7 +34,7 @@ def parts(db: None) -> None:
 def test_health_is_open_and_short(anonymous: Caller, parts: None) -> None:
     assert anonymous.ok("GET", "health") == {
         "status": "ok",
-        "checks": {"database": "ok", "scheduler": "ok", "workers": "ok", "queue": "ok"},
+        "checks": {"database": "ok", "scheduler": "ok", "workers": "ok", "queue": "ok", "isolation": "ok"},
     }
 
 
@@ -168,3 +169,24 @@ def test_the_streams_are_described_too(viewer: Caller) -> None:
     page = viewer.call("GET", "docs").whole.decode()
     assert "/api/v1/runs/{id}/events" in page
     assert "/api/v1/events" in page
+
+
+def test_isolation_is_told_to_operators_alone(people: Any, by_key: Any, settings: Any) -> None:
+    settings.ISOLATION = "plain"
+    for name in ("owner", "stranger"):
+        by_key(people.named(name)).refused("GET", "isolation", status=403)
+        by_key(people.named(name)).refused("POST", "isolation", status=403)
+    operator = by_key(people.operator)
+    assert operator.ok("GET", "isolation")["level"] is None
+    found = operator.ok("POST", "isolation")
+    assert (found["level"], [level["name"] for level in found["levels"] if level["holds"]]) == ("plain", ["plain"])
+    assert operator.ok("GET", "isolation") == found
+    assert operator.ok("GET", "audit")["results"][0]["verb"] == "tried isolation of"
+
+
+def test_a_host_that_can_isolate_nothing_degrades_health(parts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canary, "_missing", lambda name: None if name == "plain" else canary.Attempt(name, "it is not here", "Get it."))
+    canary.find_out()
+    found = health.health()
+    assert (found.status, found.checks["isolation"].state) == ("degraded", "degraded")
+    assert found.checks["isolation"].advice.startswith("bubblewrap cannot be had: it is not here.")
