@@ -1,59 +1,92 @@
-"""From the script's pipe into the run's log: whole chunks, no loop over lines, never more than the cap."""
+"""From the script's pipe into the run's log: whole chunks, no loop over lines, secrets masked, never more than the cap."""
 
 import os
+import time
+from collections import deque
+
+from engine.host.masking import Masker
+from engine.host.streams import ERR, OUT, Lane, Marks, Piece, Splitter
 
 CHUNK = 65536
+# Of what comes after the cap the end is kept: there the script says what it died of.
+KEPT_END = 1_048_576
 
 
 class Pump:
     """Copies what the script prints. `prefix` is put before each line when steps share the log side by side.
 
-    Past `limit` bytes it writes a notice and goes on reading: a pipe that nobody empties would stop the script.
+    Past `limit` bytes it writes a notice and goes on reading, since a pipe that nobody empties would stop the script; the last
+    `KEPT_END` bytes are written when all was said.
     """
 
-    def __init__(self, source: int, log: int, limit: int, prefix: bytes = b"") -> None:
+    def __init__(self, source: int, log: int, limit: int, prefix: bytes = b"", *, marks: str = "", masker: Masker | None = None) -> None:
         self.source = source
         self.log = log
         self.limit = limit
-        self.prefix = prefix
         self.written = 0
         self.is_cut = False
         self.fault = ""
-        self._rest = b""
+        self._splitter = Splitter()
+        self._lanes = [Lane(masker.twin() if masker else Masker([]), prefix) for _ in (OUT, ERR)]
+        self._marks = Marks(marks) if marks else None
+        self._end: deque[tuple[int, bytearray]] = deque()
+        self._end_bytes = self._lost_bytes = 0
 
     def move(self) -> int:
         """One chunk; returns its size, 0 at the end of the stream."""
         chunk = os.read(self.source, CHUNK)
         if chunk:
-            self._keep(self._prefixed(chunk) if self.prefix else chunk)
+            self._keep([(stream, self._lanes[stream].feed(piece)) for stream, piece in self._splitter.feed(chunk)])
         return len(chunk)
 
     def finish(self) -> None:
-        """The last line of a shared log may lack its end: give it one, so that the next step's line stands alone."""
-        if self._rest:
-            self._keep(self.prefix + self._rest + b"\n")
-            self._rest = b""
+        """What was kept back: begun lines, what might have become a secret, and the end of a log that was cut."""
+        self._keep([(stream, self._lanes[stream].feed(piece)) for stream, piece in self._splitter.finish()])
+        self._keep([(stream, lane.finish()) for stream, lane in enumerate(self._lanes)])
+        if self._end:
+            notice = b"[%d bytes are left out here. What follows is the end.]\n" % self._lost_bytes
+            self._write([(OUT, notice), *((stream, bytes(piece)) for stream, piece in self._end)])
+            self._end.clear()
 
-    def _prefixed(self, chunk: bytes) -> bytes:
-        complete, newline, rest = (self._rest + chunk).rpartition(b"\n")
-        # A line without end is kept back until it has one, but not for ever.
-        if len(rest) > CHUNK:
-            complete, newline, rest = complete + newline + rest, b"\n", b""
-        self._rest = rest
-        return self.prefix + complete.replace(b"\n", b"\n" + self.prefix) + newline if newline else b""
-
-    def _keep(self, chunk: bytes) -> None:
-        if self.is_cut or not chunk:
-            return
+    def _keep(self, pieces: list[Piece]) -> None:
         room = self.limit - self.written
-        if len(chunk) > room:
-            self.is_cut = True
-            chunk = chunk[:room] + b"\n[The log was cut here: it reached its limit of %d bytes. The script goes on.]\n" % self.limit
-        view = memoryview(chunk)
+        for at, (stream, piece) in enumerate(pieces):
+            if self.is_cut:
+                self._keep_end(stream, piece)
+            elif len(piece) > room:
+                self.is_cut = True
+                notice = b"\n[The log was cut here: it reached its limit of %d bytes. The script goes on.]\n" % self.limit
+                self._write([*pieces[:at], (stream, piece[:room]), (OUT, notice)])
+                self._keep_end(stream, piece[room:])
+            else:
+                room -= len(piece)
+        if not self.is_cut:
+            self._write(pieces)
+
+    def _keep_end(self, stream: int, piece: bytes) -> None:
+        if self._end and self._end[-1][0] == stream and len(self._end[-1][1]) < CHUNK:
+            self._end[-1][1].extend(piece)
+        elif piece:
+            self._end.append((stream, bytearray(piece)))
+        self._end_bytes += len(piece)
+        while self._end and self._end_bytes - len(self._end[0][1]) >= KEPT_END:
+            lost = len(self._end.popleft()[1])
+            self._end_bytes -= lost
+            self._lost_bytes += lost
+
+    def _write(self, pieces: list[Piece]) -> None:
+        content = b"".join(piece for _, piece in pieces)
+        if not content:
+            return
+        view, at = memoryview(content), time.time()
         try:
             while view:
                 view = view[os.write(self.log, view) :]
+            if self._marks:
+                # Several steps may append to the log: where it stands is known only afterwards.
+                end = os.lseek(self.log, 0, os.SEEK_CUR)
+                self._marks.add(end - len(content), end, at, pieces)
         except OSError as error:
             # No room on the disk: the script is not to blame and goes on, and so does the log if there is room again.
             self.fault = str(error.strerror)
-        self.written += len(chunk) - len(view)
+        self.written += len(content) - len(view)

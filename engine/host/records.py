@@ -16,6 +16,9 @@ from core.doorbell import ring
 # The first is heard by a worker that is at work and stays for more, the second by the pusher.
 DRAIN_BELL, QUEUE_BELL = "drain", "queue"
 
+# Added to the name of a log: the file that tells stream and time of its pieces.
+MARKS = ".marks"
+
 SPEC, SUPERVISOR, STOP, PAUSE, EXIT = "spec.json", "supervisor.json", "stop.json", "pause.json", "exit.json"
 
 

@@ -17,6 +17,7 @@ from core.kernel import become_subreaper
 from engine.host import kernel, records
 from engine.host.hold import Hold
 from engine.host.launch import spawn
+from engine.host.masking import Masker
 from engine.host.pump import Pump
 
 SAMPLE_SECONDS = 1.0
@@ -35,6 +36,7 @@ class Supervisor:
         # Here and in the script's environment alone: on no disk.
         spec["environment"].update(secrets)
         spec["secrets"] = list(secrets.values())
+        self.masker = Masker(spec["secrets"])
         self.started_at = time.time()
         self.deadline = time.monotonic() + spec["timeout_seconds"]
         self.kill_at: float | None = None
@@ -92,7 +94,16 @@ class Supervisor:
         output, output_end = os.pipe2(os.O_CLOEXEC)
         progress, progress_end = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(progress, False)
-        self.pump = Pump(output, log, self.spec["log_limit_bytes"], self.spec["log_prefix"].encode())
+        self.pump = Pump(
+            output,
+            log,
+            self.spec["log_limit_bytes"],
+            self.spec["log_prefix"].encode(),
+            marks=self.spec["log"] + records.MARKS,
+            masker=self.masker,
+        )
+        # So that only what goes here, and nowhere else, is marked.
+        self.spec["environment"]["PYSCHED_OUTPUT"] = str(os.fstat(output_end).st_ino)
         if self.spec["log_heading"]:
             os.write(log, self.spec["log_heading"].encode())
         self.spec["environment"]["PYSCHED_CHANNEL"] = str(progress_end)
@@ -172,7 +183,7 @@ class Supervisor:
             report = json.loads(chunk.strip().splitlines()[-1])
             share = report.get("share")
             share = min(1.0, max(0.0, float(share))) if share is not None else None
-            content = {"position": self.spec["position"], "share": share, "message": str(report.get("message", ""))[:200]}
+            content = {"position": self.spec["position"], "share": share, "message": self.masker.whole(str(report.get("message", "")))[:200]}
             records.write(self.spec["progress"], content)
         return bool(chunk)
 

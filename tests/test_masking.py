@@ -1,0 +1,140 @@
+"""Secrets in what scripts print: masked in every form, wherever the pipe cuts them."""
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from engine.host.masking import MASK, Masker, forms
+from engine.host.pump import KEPT_END, Pump
+from engine.host.streams import ERR, OUT, RECORD
+
+pytestmark = pytest.mark.once
+
+SECRET = 'pä ss/wörd+"1"'
+SECRETS = [SECRET, "abcd", "abcdefgh", "xxab", "-----BEGIN KEY-----\nqwertz\n-----END KEY-----"]
+
+
+def masked(pieces: list[bytes], secrets: list[str]) -> bytes:
+    masker = Masker(secrets)
+    return b"".join([*(masker.feed(piece) for piece in pieces), masker.finish()])
+
+
+@pytest.mark.parametrize("form", sorted(forms(SECRET)))
+def test_every_form_is_masked_wherever_it_is_cut(form: bytes) -> None:
+    text = b"before " + form + b" after\n"
+    for cut in range(len(text) + 1):
+        assert masked([text[:cut], text[cut:]], [SECRET]) == b"before " + MASK + b" after\n"
+    assert masked([text[at : at + 1] for at in range(len(text))], [SECRET]) == b"before " + MASK + b" after\n"
+
+
+@pytest.mark.parametrize("before", range(4))
+def test_a_secret_within_a_longer_base64_text_is_masked(before: int) -> None:
+    token = base64.b64encode(b"u" * before + SECRET.encode() + b":more")
+    shown = masked([token[:9], token[9:]], [SECRET])
+    assert MASK in shown
+    # At each edge at most one character depends on the secret and on its neighbours both.
+    assert len(shown) <= len(token) - 4 * len(SECRET.encode()) // 3 + 1 + len(MASK)
+
+
+def test_the_forms_are_those_of_common_libraries() -> None:
+    raw = SECRET.encode()
+    expected = [raw, quote(SECRET), quote(SECRET, safe=""), quote_plus(SECRET), json.dumps(SECRET)[1:-1], raw.hex(), base64.b64encode(raw)]
+    assert {word if isinstance(word, bytes) else word.encode() for word in expected} <= forms(SECRET)
+
+
+def test_secrets_that_overlap_leave_no_end_of_one() -> None:
+    text = b"1 xxabcd 2 abcdefgh 3 abcd 4 xxabcdefgh 5\n"
+    for cut in range(len(text)):
+        for other in range(cut, len(text)):
+            shown = masked([text[:cut], text[cut:other], text[other:]], SECRETS)
+            assert shown == b"1 %b 2 %b 3 %b 4 %b 5\n" % (MASK, MASK, MASK, MASK)
+
+
+def test_what_a_secret_might_begin_with_is_told_when_it_is_none() -> None:
+    masker = Masker(["swordfish"])
+    assert masker.feed(b"Your sword") == b"Your "
+    assert masker.feed(b" please: ") == b"sword please: "
+    assert masker.finish() == b""
+
+
+def test_a_secret_cut_off_by_the_end_is_masked() -> None:
+    assert masked([b"it is swordfis"], ["swordfish"]) == b"it is " + MASK
+
+
+def test_short_values_are_left_alone() -> None:
+    assert masked([b"1 of 10"], ["1", "10", ""]) == b"1 of 10"
+
+
+def test_a_text_of_its_own_is_masked() -> None:
+    assert Masker(["swordfish"]).whole("row 3: swordfish") == f"row 3: {MASK.decode()}"
+
+
+class Written:
+    """A pump on a pipe of its own, its log and its marks in files."""
+
+    def __init__(self, folder: Path, *, limit: int = 10_000_000, prefix: bytes = b"", secrets: list[str] | None = None) -> None:
+        self.log, self.marks = folder / "log", folder / "log.marks"
+        source, self.pipe = os.pipe()
+        self.file = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self.pump = Pump(source, self.file, limit, prefix, marks=str(self.marks), masker=Masker(secrets or []))
+
+    def take(self, *chunks: bytes) -> None:
+        for chunk in chunks:
+            os.write(self.pipe, chunk)
+            self.pump.move()
+
+    def told(self) -> list[tuple[int, bytes]]:
+        content = self.log.read_bytes()
+        return [(stream, content[start : start + size]) for start, _, size, stream in RECORD.iter_unpack(self.marks.read_bytes())]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Iterator[Written]:
+    made = Written(tmp_path)
+    yield made
+    os.close(made.file)
+
+
+def test_marks_are_taken_out_wherever_they_are_cut(tmp_path: Path) -> None:
+    text = b"one\n\x1b_e\x1b\\bad\n\x1b_o\x1b\\two \x1b[31m\n"
+    for cut in range(1, len(text)):
+        (folder := tmp_path / str(cut)).mkdir()
+        written = Written(folder)
+        written.take(text[:cut], text[cut:])
+        written.pump.finish()
+        assert written.log.read_bytes() == b"one\nbad\ntwo \x1b[31m\n"
+        assert [b"".join(piece for at, piece in written.told() if at == stream) for stream in (OUT, ERR)] == [
+            b"one\ntwo \x1b[31m\n",
+            b"bad\n",
+        ]
+
+
+def test_half_a_mark_at_the_end_is_kept(written: Written) -> None:
+    written.take(b"end\x1b_")
+    written.pump.finish()
+    assert written.log.read_bytes() == b"end\x1b_"
+
+
+def test_the_end_of_a_log_that_was_cut_is_kept(tmp_path: Path) -> None:
+    written = Written(tmp_path, limit=1000)
+    line = b"x" * 999 + b"\n"
+    written.take(*[line] * 3000, b"\x1b_e\x1b\\ValueError: here\n\x1b_o\x1b\\")
+    written.pump.finish()
+    content = written.log.read_bytes()
+    assert b"[The log was cut here: it reached its limit of 1000 bytes. The script goes on.]\n[" in content
+    assert b" bytes are left out here. What follows is the end.]\n" in content
+    assert content.endswith(line + b"ValueError: here\n")
+    assert KEPT_END <= len(content) < KEPT_END + 70_000
+    assert written.told()[-1] == (ERR, b"ValueError: here\n")
+
+
+def test_lines_of_a_shared_log_bear_a_name_and_no_secret(tmp_path: Path) -> None:
+    written = Written(tmp_path, prefix=b"[a] ", secrets=["swordfish"])
+    written.take(b"one sword", b"fish\ntwo", b"\n\x1b_e\x1b\\bad\n\x1b_o\x1b\\rest")
+    written.pump.finish()
+    assert written.log.read_bytes() == b"[a] one %b\n[a] two\n[a] bad\n[a] rest\n" % MASK
