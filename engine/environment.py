@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +17,7 @@ CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_
 PASSED_ON = (
     "TZ", *CERTIFICATES, "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
 )  # fmt: skip
+MIB = 1024 * 1024
 TOOLKIT = Path(settings.BASE_DIR, "threadkit")
 
 
@@ -61,14 +63,26 @@ def own_places(directory: Path, temporary: Path | None) -> dict[str, str]:
     return names | {"TMPDIR": str(temporary)} if temporary else names
 
 
-def limits() -> dict[str, int]:
-    """Resource limits by their names in `resource`: a backstop; the supervisor watches the tree as a whole."""
-    memory = settings.DEFAULT_MEMORY_LIMIT_MB * 1024 * 1024
+def enforced(own: Mapping[str, int]) -> dict[str, int | None]:
+    """The limits that the supervisor enforces on the tree as a whole: the thread's own, else the platform's, else None."""
+    return {
+        "memory_limit_bytes": own.get("memory_limit_mb", settings.DEFAULT_MEMORY_LIMIT_MB) * MIB,
+        "directory_limit_bytes": own["directory_limit_mb"] * MIB if "directory_limit_mb" in own else settings.RUN_DIRECTORY_LIMIT_BYTES,
+        "output_limit_bytes": own["output_limit_mb"] * MIB if "output_limit_mb" in own else None,
+        "cpu_limit_seconds": own.get("cpu_limit"),
+        "process_limit": own.get("process_limit"),
+    }
+
+
+def limits(own: Mapping[str, int] = MappingProxyType({})) -> dict[str, int]:
+    """Resource limits by their names in `resource`: a backstop for each process; the supervisor watches the tree as a whole."""
+    of_tree = enforced(own)
+    memory, directory = of_tree["memory_limit_bytes"] or 0, of_tree["directory_limit_bytes"] or 0
     return {
         "RLIMIT_CORE": 0,
         "RLIMIT_NOFILE": 1024,
         # The supervisor lives under it too, and it writes the log.
-        "RLIMIT_FSIZE": max(settings.RUN_DIRECTORY_LIMIT_BYTES, 2 * settings.LOG_LIMIT_BYTES),
+        "RLIMIT_FSIZE": max(directory, 2 * settings.LOG_LIMIT_BYTES),
         # Above the limit that is enforced, so that libraries which reserve more than they use still load.
-        "RLIMIT_DATA": memory * 3 // 2 + 256 * 1024 * 1024,
+        "RLIMIT_DATA": memory * 3 // 2 + 256 * MIB,
     }

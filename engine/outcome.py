@@ -45,10 +45,8 @@ def _judge(record: dict[str, Any], timeout_seconds: int, stopped_by: str, last_l
             return Status.TIMEOUT, f"It ran longer than its limit of {_span(timeout_seconds)} and was stopped."
         case "stopped":
             return Status.STOPPED, f"{detail}." if detail else (f"Stopped by {stopped_by}." if stopped_by else "It was stopped.")
-        case "memory":
-            return Status.FAILED, f"It used {_size(int(detail))} of memory, more than its limit, and was stopped."
-        case "disk":
-            return Status.FAILED, f"Its directory grew to {_size(int(detail))}, more than its limit, and it was stopped."
+        case "memory" | "disk" | "output" | "cpu" | "processes" as cause:
+            return Status.FAILED, f"{_excess(cause, int(detail), record.get('limit'))} and was stopped."
         case "start":
             return Status.FAILED, f"It could not be started: {detail}."
         case "supervisor":
@@ -59,6 +57,32 @@ def _judge(record: dict[str, Any], timeout_seconds: int, stopped_by: str, last_l
             return Status.LOST, "The record of its end is damaged: how far it got is not known."
         case _:
             return _judge_exit(record, last_line)
+
+
+def _excess(cause: str, used: int, limit: int | None) -> str:
+    """Which limit was passed, what it is, and what was used when that was seen."""
+    of = f" of {_amount(cause, limit)}" if limit is not None else ""
+    match cause:
+        case "memory":
+            said = f"It used more memory than its limit{of}"
+        case "disk":
+            said = f"It filled its directory beyond its limit{of}"
+        case "output":
+            said = f"It printed more than its limit{of}"
+        case "cpu":
+            said = f"It used more processor time than its limit{of}"
+        case _:
+            said = f"It had more processes at once than its limit{of}"
+    return f"{said} ({_amount(cause, used)})"
+
+
+def _amount(cause: str, count: int) -> str:
+    match cause:
+        case "cpu":
+            return _span(count)
+        case "processes":
+            return f"{count:,}"
+    return _size(count)
 
 
 def _judge_exit(record: dict[str, Any], last_line: str) -> tuple[Status, str]:
@@ -84,4 +108,4 @@ def _span(seconds: int) -> str:
 
 
 def _size(count: int) -> str:
-    return f"{count / 1024 / 1024:,.0f} MiB"
+    return f"{count / 1024 / 1024:,.1f} MiB".replace(".0 MiB", " MiB")

@@ -15,7 +15,7 @@ from core import layout
 from core.interpreter import interpreter
 from engine import environment
 from engine.host import records
-from engine.isolation import Level, arrange, refusal, run_user
+from engine.isolation import Level, arrange, make_way, refusal, run_user
 from engine.places import Surroundings
 from environments.services import python_of
 from history.models import Run, StepRun
@@ -113,6 +113,8 @@ def _write_folder(folder: Path, contents: dict[str, bytes]) -> None:
     for name, content in contents.items():
         (building / name).write_bytes(content)
         (building / name).chmod(0o444)
+    # Whatever our umask: scripts may run as other users.
+    building.chmod(0o755)
     try:
         building.rename(folder)
     except OSError:
@@ -149,11 +151,10 @@ def write_spec(step: StepRun, level: Level, given: Mapping[str, str], *, is_besi
         "isolation": arrange(level, place),
         "directory": str(directory),
         "inputs": inputs,
-        "limits": environment.limits(),
+        "limits": environment.limits(step.limits),
+        **environment.enforced(step.limits),
         "timeout_seconds": step.timeout_seconds,
         "grace_seconds": settings.STOP_GRACE_SECONDS,
-        "memory_limit_bytes": settings.DEFAULT_MEMORY_LIMIT_MB * 1024 * 1024,
-        "directory_limit_bytes": settings.RUN_DIRECTORY_LIMIT_BYTES,
         "log": str(control / layout.LOG),
         "log_limit_bytes": settings.LOG_LIMIT_BYTES,
         "log_prefix": f"[{step.name}] " if is_beside_others else "",
@@ -170,6 +171,7 @@ def write_spec(step: StepRun, level: Level, given: Mapping[str, str], *, is_besi
 def _own(directory: Path, level: Level, user: int | None, laid: list[str]) -> Path | None:
     """Give the run's user its directory and what was just laid there; returns the folder for temporary files if it needs one."""
     if user is not None:
+        make_way(level, directory.parent)
         for path in (directory, *(directory / name for name in laid)):
             os.chown(path, user, user, follow_symlinks=False)
     if not level.keeps_temporary:

@@ -21,6 +21,7 @@ from history.orders import PlannedStep, RunOrder, RunPlan, plan_run
 from history.queue import host_queue, issue_ticket
 from history.status import ALIVE, Kind, Status, Trigger
 from processes.models import Process
+from threads.limits import LIMITS
 from threads.models import Thread
 
 _COUNT_ON = f"UPDATE {Team._meta.db_table} SET run_counter = run_counter + %s WHERE id = %s RETURNING run_counter"  # noqa: S608
@@ -80,6 +81,11 @@ def _write(plans: Sequence[RunPlan]) -> list[tuple[Run, list[StepRun]]]:
     return written
 
 
+def next_number(team_id: int) -> int:
+    """The next run number of a team, taken; NotFound when the team is gone."""
+    return _numbers([team_id])[0]
+
+
 def _numbers(team_ids: Sequence[int]) -> list[int]:
     """The next run numbers, one for each of the given teams in their order; NotFound when a team is gone."""
     following: dict[int, int] = {}
@@ -137,6 +143,8 @@ def _step_of(run: Run, position: int, step: PlannedStep) -> StepRun:
         retry_delay_seconds=step.thread.retry_delay_seconds,
         retry_exit_codes=step.thread.retry_exit_codes,
         environment_key=step.thread.environment_id or "",
+        limits={name: value for name in LIMITS if (value := getattr(step.thread, name)) is not None},
+        network=step.thread.network,
     )
 
 

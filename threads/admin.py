@@ -11,6 +11,7 @@ from core.admin import RecordAdmin, RecordInline, VerbAdmin, VerbForm, for_each,
 from core.errors import InvalidInput
 from threads.models import Folder, Thread, ThreadDraft, ThreadVersion, Variable, VersionFile
 from threads.services import (
+    SETTINGS,
     change_thread,
     create_folder,
     create_thread,
@@ -38,7 +39,7 @@ class SourceField(forms.CharField):
 class ThreadForm(VerbForm):
     source = SourceField(help_text="Saving a changed source makes a new version. Leave empty to begin a new thread as a draft.")
 
-    SETTINGS = ("type", "description", "timeout_seconds", "enabled")
+    SETTINGS = SETTINGS
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

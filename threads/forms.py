@@ -10,6 +10,7 @@ from accounts.roles import Role
 from core.forms import ManyFilesField
 from environments.services import known_versions
 from threads.folders import Node, in_order
+from threads.limits import LIMITS
 from threads.models import Folder, Thread, ThreadType
 from threads.services import ENVIRONMENT, SETTINGS
 from threads.uploads import read_uploads
@@ -86,12 +87,23 @@ class UploadForm(PlaceForm, FilesForm):
     )
 
 
+class LimitField(forms.IntegerField):
+    def __init__(self, label: str) -> None:
+        super().__init__(label=label, required=False, widget=forms.NumberInput(attrs={"inputmode": "numeric"}))
+
+
 class SettingsForm(PlaceForm):
     """What is true of a thread besides its source."""
 
     type = forms.ChoiceField(choices=ThreadType.choices)
     description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}))
     timeout_seconds = forms.IntegerField(label="Timeout in seconds", widget=forms.NumberInput(attrs={"inputmode": "numeric"}))
+    memory_limit_mb = LimitField("Memory limit in MiB")
+    cpu_limit = LimitField("Processor time in seconds")
+    process_limit = LimitField("Processes at once")
+    output_limit_mb = LimitField("Printed output in MiB")
+    directory_limit_mb = LimitField("Directory in MiB")
+    network = forms.BooleanField(required=False)
     enabled = forms.BooleanField(required=False)
 
     def __init__(self, *args: Any, thread: Thread, user: User, nodes: list[Node], **kwargs: Any) -> None:
@@ -101,6 +113,10 @@ class SettingsForm(PlaceForm):
         self.fields.pop("team", None)
         self.places = {str(node.folder.pk): node for node in nodes}
         self.fields["folder"].choices = [("", "No folder"), *((key, node.path) for key, node in self.places.items())]  # type: ignore[attr-defined]
+
+    @property
+    def has_limits(self) -> bool:
+        return any(self[name].value() or self[name].errors for name in LIMITS)
 
     def changes(self) -> dict[str, Any]:
         return {name: self.cleaned_data[name] for name in ("name", *SETTINGS)} | {"folder": self.folder_chosen}

@@ -21,11 +21,12 @@ from environments.wishes import check_python, clean_requirements
 from events.services import publish as publish_event
 from threads.building import settle_environment
 from threads.checks import check_syntax, decode_source
+from threads.limits import LIMITS, limit_faults
 from threads.models import MAX_TIMEOUT_SECONDS, Folder, Thread, ThreadDraft, ThreadType, ThreadVersion, VersionFile
 from threads.uploads import FIRST_FILENAME, CheckedFile, Content, Upload, check_content, files_of, laid_together, name_from
 
 FIRST_SOURCE = '"""What this script does, in a sentence."""\n\nprint("Hello from PyScheduler")\n'
-SETTINGS = ("type", "description", "timeout_seconds", "enabled")
+SETTINGS = ("type", "description", "timeout_seconds", *LIMITS, "network", "enabled")
 # What the environment is made of; it has a form of its own.
 ENVIRONMENT = ("python_version", "requirements")
 
@@ -199,6 +200,8 @@ def _checked_fields(team: Team, given: dict[str, Any]) -> dict[str, Any]:
     clean_requirements(given.get("requirements", ""))
     if "timeout_seconds" in given and (fault := timeout_fault(given["timeout_seconds"])):
         raise InvalidInput.of("timeout_seconds", fault)
+    if faults := limit_faults(given):
+        raise InvalidInput("Some limits cannot be used.", fields=faults)
     return given | ({"name": clean_name(given["name"])} if "name" in given else {})
 
 

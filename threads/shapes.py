@@ -9,6 +9,7 @@ from rest_framework import serializers
 from core.endpoint import PageQuery, Strict
 from core.fields import Id, Several, Text, Whole
 from environments.shapes import EnvironmentBrief, brief
+from threads.limits import LIMITS
 from threads.models import MAX_TIMEOUT_SECONDS, Folder, Thread, ThreadDraft, ThreadType, ThreadVersion, VersionFile, default_timeout
 from threads.summaries import RunBrief, RunStats
 from threads.variable_shapes import Env, env_of
@@ -35,7 +36,7 @@ class ThreadShape(serializers.ModelSerializer[Thread]):
         model = Thread
         fields: ClassVar = [
             "id", "team", "folder", "name", "safe_name", "type", "description", "source", "version", "files",
-            "python_version", "requirements", "environment", "env", "timeout_seconds", "enabled",
+            "python_version", "requirements", "environment", "env", "timeout_seconds", *LIMITS, "network", "enabled",
             "created_at", "updated_at", "last_run", "stats",
         ]  # fmt: skip
 
@@ -57,6 +58,11 @@ class ThreadShape(serializers.ModelSerializer[Thread]):
         return RunStats(self.context["summaries"][thread.pk]).data
 
 
+def limit(name: str, help_text: str) -> Whole:
+    bound = LIMITS[name]
+    return Whole(required=False, allow_null=True, default=None, min_value=bound.least, max_value=bound.most, help_text=help_text)
+
+
 class ThreadBody(Strict):
     read_only_names = frozenset({"id", "safe_name", "version", "files", "environment", "created_at", "updated_at", "last_run", "stats"})
 
@@ -67,6 +73,12 @@ class ThreadBody(Strict):
     type = serializers.ChoiceField(choices=ThreadType.choices, required=False, default=ThreadType.OTHER)
     description = Text(required=False, allow_blank=True, default="")
     timeout_seconds = Whole(required=False, min_value=1, max_value=MAX_TIMEOUT_SECONDS, default=default_timeout)
+    memory_limit_mb = limit("memory_limit_mb", "Of all its processes together, in MiB; null for the platform's limit.")
+    cpu_limit = limit("cpu_limit", "Seconds of processor time; null for none.")
+    process_limit = limit("process_limit", "Processes at once; null for none.")
+    output_limit_mb = limit("output_limit_mb", "What it may print, in MiB; null for no end of the run, but the platform cuts its log.")
+    directory_limit_mb = limit("directory_limit_mb", "What its directory may hold, in MiB; null for the platform's limit.")
+    network = serializers.BooleanField(required=False, default=True, help_text="False runs it without a network.")
     enabled = serializers.BooleanField(required=False, default=True)
     python_version = Text(
         required=False, allow_blank=True, max_length=20, default="", help_text="Such as `3.12`; empty for the platform's own."

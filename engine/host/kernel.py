@@ -78,6 +78,15 @@ def resident_bytes(pids: list[int], page: int = os.sysconf("SC_PAGE_SIZE")) -> i
     return total
 
 
+def processor_seconds(pids: list[int], tick: int = os.sysconf("SC_CLK_TCK")) -> float:
+    """Processor time that the processes have used, with that of children they have waited for."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{pid}/stat", "rb") as file:
+            total += sum(map(int, file.read().rpartition(b")")[2].split()[11:15]))
+    return total / tick
+
+
 def marked_processes(marker: bytes) -> list[int]:
     """Processes whose environment holds `marker` as a whole variable, `NAME=value`."""
     found = []

@@ -18,9 +18,9 @@ from engine.host import kernel, records
 from engine.host.hold import Hold
 from engine.host.launch import spawn
 from engine.host.masking import Masker
+from engine.host.meter import Excess, Meter
 from engine.host.pump import Pump
 
-SAMPLE_SECONDS = 1.0
 LEFT_BEHIND_GRACE = 2.0
 SMALL_PIECE, GATHER_SECONDS = 16_384, 0.001
 
@@ -40,16 +40,15 @@ class Supervisor:
         self.started_at = time.time()
         self.deadline = time.monotonic() + spec["timeout_seconds"]
         self.kill_at: float | None = None
-        self.next_sample = time.monotonic() + SAMPLE_SECONDS
-        self.next_measure = time.monotonic() + SAMPLE_SECONDS
         self.status: int | None = None
         self.has_children = False
         self.cause = ""
         self.detail = ""
-        self.peak_bytes = 0
+        self.limit: int | None = None
         self.left_behind = 0
         self.child = 0
         self.hold = Hold(self._scripts)
+        self.meter = Meter(spec, self._scripts)
 
     def run(self, mark: int, boot_id: str) -> None:
         """Until nothing of the script is left; then the exit record, then the bell.
@@ -123,7 +122,7 @@ class Supervisor:
     # Watch
 
     def _wait(self) -> None:
-        times = [self.next_sample, self.hold.next_look]
+        times = [self.meter.next_sample, self.hold.next_look]
         if self.kill_at is not None:
             times.append(self.kill_at)
         elif self.status is None and not self.hold.is_on:
@@ -132,6 +131,7 @@ class Supervisor:
         for descriptor, _ in self.poll.poll(pause * 1000 + 1):
             if descriptor == self.pump.source:
                 moved = self.pump.move()
+                self._limit(self.meter.count_output(moved))
                 if moved == 0:
                     self.poll.unregister(descriptor)
                 elif moved < SMALL_PIECE:
@@ -183,7 +183,11 @@ class Supervisor:
             report = json.loads(chunk.strip().splitlines()[-1])
             share = report.get("share")
             share = min(1.0, max(0.0, float(share))) if share is not None else None
-            content = {"position": self.spec["position"], "share": share, "message": self.masker.whole(str(report.get("message", "")))[:200]}
+            content = {
+                "position": self.spec["position"],
+                "share": share,
+                "message": self.masker.whole(str(report.get("message", "")))[:200],
+            }
             records.write(self.spec["progress"], content)
         return bool(chunk)
 
@@ -215,13 +219,18 @@ class Supervisor:
             self.hold.look(now)
         if now >= self.deadline and not self.hold.is_on:
             self._end("timeout", "", grace=self.spec["grace_seconds"])
-        if now >= self.next_sample:
-            self.next_sample = now + SAMPLE_SECONDS
-            self._sample(now)
+        if now >= self.meter.next_sample:
+            self._limit(self.meter.sample(now))
         if self.kill_at is not None and now >= self.kill_at:
             # Again and again until none is left: a tree that forks while it is killed has new members each time.
             kernel.signal_all(list(kernel.descendants(os.getpid())), signal.SIGKILL)
             self.kill_at = now + 0.02
+
+    def _limit(self, excess: Excess | None) -> None:
+        """It took more than it may: nothing of it goes on for a moment longer."""
+        if excess and not self.cause and self.status is None:
+            self.limit = excess.limit
+            self._end(excess.cause, str(excess.used), grace=0)
 
     def _end(self, cause: str, detail: str, *, grace: float) -> None:
         """Ask all processes of the script to end; those that have not after `grace` seconds are killed."""
@@ -236,19 +245,6 @@ class Supervisor:
             kernel.signal_all(tree, signal.SIGCONT)
         self.hold.end(time.monotonic())
         self.kill_at = time.monotonic() + grace
-
-    def _sample(self, now: float) -> None:
-        used = kernel.resident_bytes(list(kernel.descendants(os.getpid())))
-        self.peak_bytes = max(self.peak_bytes, used)
-        if used > self.spec["memory_limit_bytes"]:
-            self._end("memory", str(used), grace=0)
-        if now >= self.next_measure:
-            began = time.monotonic()
-            size = directory_bytes(self.spec["directory"])
-            # A directory of very many files is measured less often: at most a fiftieth of the time.
-            self.next_measure = now + max(SAMPLE_SECONDS, 50 * (time.monotonic() - began))
-            if size > self.spec["directory_limit_bytes"]:
-                self._end("disk", str(size), grace=0)
 
     def _drain_output(self) -> None:
         """All writers are dead: what is still in the pipe is all there will be."""
@@ -267,11 +263,12 @@ class Supervisor:
             "claim": self.spec["claim"],
             "cause": self.cause,
             "detail": self.detail,
+            "limit": self.limit,
             **how_it_ended(status, is_sandboxed=bool(self.spec["isolation"]["sandbox"])),
             "started_at": self.started_at,
             "finished_at": time.time(),
             "cpu_seconds": usage.ru_utime + usage.ru_stime,
-            "peak_memory_bytes": max(self.peak_bytes, usage.ru_maxrss * 1024),
+            "peak_memory_bytes": max(self.meter.peak_bytes, usage.ru_maxrss * 1024),
             "left_behind": self.left_behind,
             "log_is_cut": self.pump.is_cut,
             "log_fault": self.pump.fault,
@@ -288,18 +285,3 @@ def how_it_ended(status: int | None, *, is_sandboxed: bool) -> dict[str, int | N
     if is_sandboxed and 128 < code < 128 + signal.NSIG:
         code = 128 - code
     return {"exit_code": code if code >= 0 else None, "signal": -code if code < 0 else None}
-
-
-def directory_bytes(path: str) -> int:
-    """Room that the files below take on disk, links not followed; sparse files count what they really take."""
-    total = 0
-    pending = [path]
-    while pending:
-        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    status = entry.stat(follow_symlinks=False)
-                    total += status.st_blocks * 512
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(entry.path)
-    return total

@@ -205,14 +205,14 @@ def test_a_full_directory_ends_the_run(engine: Engine, settings: Any, make_threa
     source = "import time\nfor n in range(8): open(f'part{n}', 'wb').write(b'x' * 1024 * 1024)\ntime.sleep(60)\n"
     run = engine.finish(make_run(make_thread("Hoarder", source)))
     assert run.status == Status.FAILED
-    assert "more than its limit" in run.reason and "directory" in run.reason
+    assert run.reason.startswith("It filled its directory beyond its limit of ")
 
 
 def test_too_much_memory_ends_the_run(engine: Engine, settings: Any, make_thread: Make, make_run: Make) -> None:
     settings.DEFAULT_MEMORY_LIMIT_MB = 64
     run = engine.finish(make_run(make_thread("Greedy", "import time\ndata = bytearray(150 * 1024 * 1024)\ntime.sleep(60)\n")))
     assert run.status == Status.FAILED
-    assert "of memory, more than its limit" in run.reason
+    assert run.reason.startswith("It used more memory than its limit of ")
 
 
 def test_progress_reaches_the_platform(engine: Engine, make_thread: Make, make_run: Make) -> None:
