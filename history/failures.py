@@ -108,9 +108,15 @@ def _refused(cause: str, detail: str) -> Failure:
         case "start":
             return Failure("start", "It could not be started", plain(detail))
     hint = "Raise the thread's limit, or have the script do with less."
-    return Failure("limit", "It went over one of its limits", exception=cause, hint=hint)
+    return Failure("limit", _LIMITS.get(cause, "It went over one of its limits"), exception=cause, hint=hint)
 
 
+_LIMITS = {
+    "disk": "Its directory grew larger than it may",
+    "output": "It printed more than it may",
+    "cpu": "It used more processor time than it may",
+    "processes": "It had more processes at once than it may",
+}
 _MEMORY_HINT = "Raise the thread's memory limit, or read the data in pieces."
 
 
