@@ -7,14 +7,12 @@ from typing import Any
 from core import layout
 from core.files import open_beneath
 from core.plain import first_fault
+from engine.host.masking import Masker
 from history.models import StepRun
 from threads.sealing import CannotOpen
 from threads.variables import handed_to
 
 MAX_BYTES = 50_000
-# Shorter ones occur in any text by chance.
-LEAST_MASKED = 4
-MASK = "********"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -51,17 +49,15 @@ def _masked(found: dict[str, Any], step: StepRun) -> dict[str, Any]:
     except CannotOpen:
         # Then the script was not given any either.
         secrets = []
-    longest_first = sorted((secret for secret in secrets if len(secret) >= LEAST_MASKED), key=len, reverse=True)
-    return {name: _without(value, longest_first) for name, value in found.items()} if longest_first else found
+    masker = Masker(secrets)
+    return {name: _without(value, masker) for name, value in found.items()} if secrets else found
 
 
-def _without(value: Any, secrets: list[str]) -> Any:
+def _without(value: Any, masker: Masker) -> Any:
     if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, MASK)
-        return value
+        return masker.whole(value)
     if isinstance(value, list):
-        return [_without(item, secrets) for item in value]
+        return [_without(item, masker) for item in value]
     if isinstance(value, dict):
-        return {_without(name, secrets): _without(item, secrets) for name, item in value.items()}
+        return {masker.whole(name): _without(item, masker) for name, item in value.items()}
     return value
