@@ -117,6 +117,8 @@ def _run(words: Sequence[str], say: Say, held: int, given: str = "") -> str:
         errors="replace",
         env=variables(),
         cwd="/",
+        # Scripts may run as other users than the platform, which keeps what it writes to itself.
+        umask=0o022,
         pass_fds=[held],
     ) as child:
         out: list[str] = []

@@ -163,7 +163,7 @@ def carry_out(build: EnvironmentBuild, tell: Callable[[EnvironmentBuild], None])
     diary = Diary(build, tell)
     try:
         python = _python_for(build)
-        diary.say(f"Python {python.version} ({python.path})")
+        diary.say(f"Python {python.version}")
         environment, is_new = _built(build, python, diary)
     except resolver.ResolverRefused as error:
         return _failed(build, str(error), diary)
@@ -355,7 +355,8 @@ def compile_bytecode(environment: Environment) -> "subprocess.Popen[bytes]":
     """Starts what makes imports quick, at the lowest priority: runs need not wait for it, each file appears whole."""
     folder = layout.environment_folder(environment.key)
     words = ["nice", "-n", "19", str(folder / "bin" / "python"), "-I", "-m", "compileall", "-q", str(folder / "lib")]
-    return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"PATH": os.defpath})
+    nowhere = subprocess.DEVNULL
+    return subprocess.Popen(words, stdin=nowhere, stdout=nowhere, stderr=nowhere, env={"PATH": os.defpath}, umask=0o022)
 
 
 def note_size(environment: Environment) -> None:
