@@ -47,7 +47,8 @@ class Dataset:
         attempt = os.environ.get("PYSCHED_ATTEMPT", "0")
         begun = f"{_HIDDEN}-{self.target.name}-{step}-"
         self._forget_earlier(begun, attempt)
-        self.path = self.target.with_name(f"{begun}{attempt}-{os.getpid()}")
+        # By chance, not by pid: in a sandbox of its own each attempt has the same.
+        self.path = self.target.with_name(f"{begun}{attempt}-{os.urandom(6).hex()}")
         self.path.mkdir()
         return self
 
