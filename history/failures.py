@@ -117,6 +117,7 @@ _LIMITS = {
     "cpu": "It used more processor time than it may",
     "processes": "It had more processes at once than it may",
 }
+_WRITE_HINT = "A script may write into the run's directory, which is its working directory, and nowhere else."
 _MEMORY_HINT = "Raise the thread's memory limit, or read the data in pieces."
 
 
@@ -145,7 +146,13 @@ def _named(failure: Failure, where: str) -> Failure:
         case "FileNotFoundError" if found := _NO_FILE.match(failure.message):
             return replace(failure, kind="missing_file", title=f"There is no file {found[2]}", path=found[2], hint=_file_hint(found[2]))
         case "PermissionError":
-            return replace(failure, hint="A script may write into the run's directory, which is its working directory, and nowhere else.")
+            return replace(failure, hint=_WRITE_HINT)
+        case "OSError" if failure.message.startswith("[Errno 30]"):
+            return replace(failure, hint=_WRITE_HINT)
+        case "OSError" if failure.message.startswith("[Errno 28]"):
+            return replace(
+                failure, hint="There is no room left where it wrote: look at the limit of its directory, and at the host's disk."
+            )
         case "MemoryError":
             return replace(failure, kind="memory", title=f"It ran out of memory{where}", hint=_MEMORY_HINT)
         case name if name in _SYNTAX:

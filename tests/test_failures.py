@@ -146,6 +146,12 @@ def test_a_huge_message_is_cut_and_rubbish_made_plain(tmp_path: Path) -> None:
     assert rubbish.message.isprintable()
 
 
+@pytest.mark.parametrize("said", ["PermissionError: [Errno 13] Permission denied: '/x'", "OSError: [Errno 30] Read-only file system: '/x'"])
+def test_where_a_script_may_write_is_said(said: str) -> None:
+    log = f'Traceback (most recent call last):\n  File "/c/main.py", line 1, in <module>\n    open("/x", "w")\n{said}\n'
+    assert "run's directory" in explain(ended(exit_code=1), log=log).hint
+
+
 def test_an_exit_in_words_shows_its_last_line(tmp_path: Path) -> None:
     failure = told(tmp_path, "message")
     assert (failure.kind, failure.title, failure.message) == ("exit_code", "It ended with exit code 1", "3 pages failed")

@@ -89,6 +89,18 @@ def test_a_good_run_has_no_failure(as_user: AsUser, people: People, make_run: Ma
     assert "failure-title" not in as_user(people.viewer).get(f"/history/{run.pk}").content.decode()
 
 
+def test_a_failure_that_the_process_went_on_after_leads_to_its_line(
+    as_user: AsUser, people: People, make_run: Make, make_thread: Make, make_process: Make
+) -> None:
+    thread = make_thread()
+    run = succeed(fail(make_run(make_process(threads=[thread]))))
+    Run.objects.filter(pk=run.pk).update(failure_signature="")
+    StepRun.objects.filter(run=run).update(status="failed")
+    page = as_user(people.viewer).get(f"/history/{run.pk}").content.decode()
+    assert "failure-title" not in page
+    assert f'<a href="/threads/{thread.pk}/versions/1#L2">ValueError in main.py, line 2</a>' in page
+
+
 def test_equal_failures_are_counted_and_listed(as_user: AsUser, people: People, make_run: Make, make_thread: Make) -> None:
     thread = make_thread()
     first = fail(make_run(thread))
