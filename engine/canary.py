@@ -26,7 +26,7 @@ from core.errors import DomainError
 from core.interpreter import interpreter
 from engine import environment
 from engine.host import escapes, kernel, landlock, records
-from engine.isolation import BUBBLEWRAP, LANDLOCK, LEVELS, PLAIN, USER, Level, arrange, bubblewrap, run_user
+from engine.isolation import BUBBLEWRAP, LANDLOCK, LEVELS, PLAIN, USER, Level, arrange, bubblewrap, make_way, run_user
 from engine.places import Surroundings
 
 logger = logging.getLogger(__name__)
@@ -269,6 +269,7 @@ def reached(level: Level, *, network: bool = False) -> dict[str, bool]:
         temporary = directory / layout.TEMPORARY if level.keeps_temporary else None
         if temporary:
             temporary.mkdir()
+        make_way(level)
         hand_over(directory, user)
         spec = {
             "argv": [interpreter(), "-S", str(scene.code / "escapes.py"), json.dumps(targets)],

@@ -5,13 +5,16 @@ gives each run a user of its own. `landlock`: the platform's user, without the f
 environment, an own session, resource limits and no new privileges, as at every level. All but the last filter system calls too.
 """
 
+import contextlib
 import os
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
+from core import layout
 from engine.environment import TOOLKIT
 from engine.host import landlock
 from engine.places import Surroundings, python_folders
@@ -67,6 +70,14 @@ def _is_mapped(user: int) -> bool:
     with open("/proc/self/uid_map") as file:
         ranges = [[int(word) for word in line.split()] for line in file]
     return any(first <= user < first + count for first, _, count in ranges)
+
+
+def make_way(level: Level, *folders: Path) -> None:
+    """Let run users pass, and no more, through the platform's folders on the way to theirs. A sandbox has no need of that."""
+    if level.name == USER:
+        for folder in (layout.runs_folder(), layout.code_folder(0).parent, layout.environments_folder(), *folders):
+            with contextlib.suppress(FileNotFoundError):
+                folder.chmod(0o711)
 
 
 def arrange(level: Level, place: Surroundings) -> dict[str, Any]:
