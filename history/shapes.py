@@ -27,7 +27,7 @@ class StepRunShape(serializers.ModelSerializer[StepRun]):
         fields: ClassVar = [
             "position", "stage", "name", "safe_name", "thread", "version", "parameters", "on_failure", "timeout_seconds", "attempt",
             "status", "reason", "started_at", "finished_at", "duration_ms", "exit_code", "peak_memory_bytes", "cpu_seconds", "isolation",
-            "outputs", "failure",
+            "isolation_reason", "outputs", "failure",
         ]  # fmt: skip
 
     @extend_schema_field(FailureShape(allow_null=True))
