@@ -237,3 +237,25 @@ def test_two_builders_that_come_to_one_environment_at_once_make_it_once(index: N
     assert [child.returncode for child in builders] == [0, 0]
     assert run("-c", TELL).strip() == "1 ['It was there already: threads with equal packages share one environment.', 'Ready.']"
     shutil.rmtree(tmp_path / "two")
+
+
+def test_the_page_and_the_api_tell_how_the_build_goes(make_thread: Any, people: Any, as_user: Any) -> None:
+    thread = make_thread(python_version="3.99", user=people.editor)
+    page, api = f"/threads/{thread.pk}/environment", f"/api/v1/threads/{thread.pk}"
+    client = as_user(people.editor)
+    assert "Waiting" in client.get(page).content.decode()
+    assert client.post(f"{api}/run", "{}", content_type="application/json").status_code == 409
+    build_waiting()
+    assert "There is no Python 3.99" in client.get(page).content.decode()
+    shown = client.get(api).json()["environment"]
+    assert (shown["status"], shown["key"]) == ("failed", None)
+    own = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    refused = client.post(f"{page}/set", {"python_version": own, "requirements": "-r /etc/passwd"})
+    assert refused.status_code == 422
+    assert "is no requirement such as" in refused.content.decode()
+    assert client.post(f"{page}/set", {"python_version": own, "requirements": "# none"}).status_code == 302
+    build_waiting()
+    shown = client.get(f"{api}/environment").json()
+    assert (shown["status"], shown["environment"]["packages"], shown["build"]["error"]) == ("ready", {}, "")
+    assert f"Python {shown['python_version']}" in client.get("/environments/").content.decode()
+    assert client.post(f"{api}/environment/rebuild", "{}", content_type="application/json").status_code == 202
