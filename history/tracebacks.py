@@ -10,6 +10,7 @@ MAX_TEXT = 500
 # Behind a traceback that ended the script: the rest of a long message, what exit handlers say. Behind one that it got over: work.
 MOST_LINES_AFTER = 40
 HEADER = "Traceback (most recent call last):"
+GROUP = f"+ Exception Group {HEADER}"
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = re.compile(r'  File "(.+)", line (\d+)(?:, in (.+))?$')
@@ -52,8 +53,10 @@ def plain(text: str) -> str:
 
 def find_crash(log: str) -> Crash | None:
     """The exception that ended the script whose log this is the end of; None when it does not end with one."""
-    lines = [_COLOURS.sub("", line.rstrip()) for line in log.split("\n")]
-    return _group(lines) or _single(lines)
+    if "\x1b" in log:
+        log = _COLOURS.sub("", log)
+    lines = [line.rstrip() for line in log.split("\n")]
+    return (_group(lines) if GROUP in log else None) or _single(lines)
 
 
 def _single(lines: Sequence[str]) -> Crash | None:
@@ -105,7 +108,7 @@ def _group(lines: Sequence[str]) -> Crash | None:
     ends = [at for at, line in enumerate(lines) if _GROUP_END.match(line)]
     if not ends or sum(bool(line) for line in lines[ends[-1] + 1 :]) > MOST_LINES_AFTER:
         return None
-    begin = next((at for at in range(ends[-1], -1, -1) if lines[at].endswith(f"  + Exception Group {HEADER}")), None)
+    begin = next((at for at in range(ends[-1], -1, -1) if lines[at].endswith(GROUP)), None)
     first = next((at for at in range(begin or 0, ends[-1]) if _FIRST_OF_GROUP.match(lines[at])), None)
     if begin is None or first is None:
         return None
