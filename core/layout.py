@@ -6,6 +6,8 @@ from django.conf import settings
 
 # A run's log and progress in its control folder, and the log's name in the run's directory.
 LOG, PROGRESS, SHOWN_LOG = "log", "progress", "run.log"
+# In a step's folder there: what it used over time.
+RESOURCES = "resources.json"
 # Its name there when a script has written a file of the first name.
 SHOWN_LOG_ELSE = "pyscheduler.log"
 # What `threadkit` keeps in the run's directory between attempts, a folder per step; no result of the run.

@@ -23,6 +23,8 @@ from history.downloads import log_of
 from history.failure_shapes import ChangesShape, show_changes
 from history.models import Run
 from history.querysets import Scope, failed_like, named
+from history.resource_shapes import ResourcesShape
+from history.resources import curves
 from history.services import pause_run, request_stop, resume_run
 from history.shapes import ArtifactShape, LogQuery, RunQuery, RunShape, show_run, show_runs
 
@@ -129,6 +131,14 @@ class Log(Endpoint):
         # Only up to the size that the headers tell: what is printed meanwhile is for the next call.
         start = min(start, end)
         return log_of(run, start, end, {"X-Next-Offset": str(end), "X-Run-Status": run.status})
+
+
+class Resources(Endpoint):
+    @call("Read what a run used over time", answer=ResourcesShape)
+    def get(self, request: Request, pk: int) -> Response:
+        """Of each step that ran for a second or more, about a point a second, at most 600: of long ones fewer."""
+        found = curves(fetch_run(request, pk).steps.all())
+        return Response(ResourcesShape({"steps": found}).data)
 
 
 class Files(Endpoint):

@@ -20,6 +20,7 @@ from history.changes import alike, since_success
 from history.forms import FilterForm
 from history.models import Run, StepRun
 from history.querysets import Scope, failed_like
+from history.resources import curves
 from history.status import ACTIVE, BROKEN, Status
 
 MAX_FILES_SHOWN = 200
@@ -90,6 +91,7 @@ def _shown(run: Run) -> dict[str, Any]:
         "done": done,
         # Of a process that tells nothing, the steps that ended are known.
         "progress": run.progress if run.progress is not None or not done else done / len(steps),
+        "curves": curves(steps),
         "files": files[:MAX_FILES_SHOWN],
         "more_files": run.artifacts.count() - MAX_FILES_SHOWN if len(files) > MAX_FILES_SHOWN else 0,
         "versions": _versions(steps),

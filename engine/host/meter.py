@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from engine.host import kernel
+from engine.host import kernel, records
+from engine.host.series import Series
 
 SAMPLE_SECONDS = 1.0
 
@@ -23,10 +24,11 @@ class Excess(NamedTuple):
 class Meter:
     """Measures what `scripts` finds against the limits of the spec; one that is None there is not enforced."""
 
-    def __init__(self, spec: dict[str, Any], scripts: Callable[[], list[int]]) -> None:
+    def __init__(self, folder: str, spec: dict[str, Any], scripts: Callable[[], list[int]]) -> None:
         self.spec = spec
         self.scripts = scripts
         self.next_sample = self.next_measure = time.monotonic() + SAMPLE_SECONDS
+        self.series = Series(os.path.join(folder, records.RESOURCES), time.monotonic())
         self.peak_bytes = 0
         self.output_bytes = 0
 
@@ -40,17 +42,19 @@ class Meter:
         tree = self.scripts()
         held = kernel.resident_bytes(tree)
         self.peak_bytes = max(self.peak_bytes, held)
+        busy = self._processor_seconds(tree)
+        self.series.add(now, held, busy)
         return (
             self._excess("memory", held, self.spec["memory_limit_bytes"])
             or self._excess("processes", len(tree), self.spec["process_limit"])
-            or self._excess("cpu", self._processor_seconds(tree), self.spec["cpu_limit_seconds"])
+            or self._excess("cpu", int(busy), self.spec["cpu_limit_seconds"])
             or self._directory(now)
         )
 
-    def _processor_seconds(self, tree: list[int]) -> int:
+    def _processor_seconds(self, tree: list[int]) -> float:
         """Of the living by what the kernel tells of them, of the dead by what was added up when they were waited for."""
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return int(usage.ru_utime + usage.ru_stime + kernel.processor_seconds(tree))
+        return usage.ru_utime + usage.ru_stime + kernel.processor_seconds(tree)
 
     def _directory(self, now: float) -> Excess | None:
         if now < self.next_measure:

@@ -1,8 +1,8 @@
 """The files by which supervisor, keeper and workers tell each other of a step. JSON, replaced whole.
 
 In a step's folder: `spec.json` (what to start, by a worker), `supervisor.json` (made once and never again, by the keeper:
-so a step is started once; filled by the supervisor: who it is), `stop.json` (a note that it shall end),
-`pause.json` (a note that it shall stand still as long as the note lies there), `exit.json` (how
+so a step is started once; filled by the supervisor: who it is), `stop.json` (a note that it shall end), `pause.json` (a
+note that it shall stand still as long as the note lies there), `resources.json` (what it used over time), `exit.json` (how
 it ended). Spec and exit record bear the run's claim: what was left by a database that is gone is not taken for this one's.
 A link in the host's `running` folder says that a step is supervised; one in its `ended` folder tells workers of an end.
 """
@@ -19,7 +19,7 @@ DRAIN_BELL, QUEUE_BELL = "drain", "queue"
 # Added to the name of a log: the file that tells stream and time of its pieces.
 MARKS = ".marks"
 
-SPEC, SUPERVISOR, STOP, PAUSE, EXIT = "spec.json", "supervisor.json", "stop.json", "pause.json", "exit.json"
+SPEC, SUPERVISOR, STOP, PAUSE, RESOURCES, EXIT = "spec.json", "supervisor.json", "stop.json", "pause.json", "resources.json", "exit.json"
 
 
 def write(path: str, content: dict[str, Any], *, sync: bool = False) -> None:

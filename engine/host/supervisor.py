@@ -48,7 +48,7 @@ class Supervisor:
         self.left_behind = 0
         self.child = 0
         self.hold = Hold(self._scripts)
-        self.meter = Meter(spec, self._scripts)
+        self.meter = Meter(folder, spec, self._scripts)
 
     def run(self, mark: int, boot_id: str) -> None:
         """Until nothing of the script is left; then the exit record, then the bell.
@@ -273,6 +273,7 @@ class Supervisor:
             "log_is_cut": self.pump.is_cut,
             "log_fault": self.pump.fault,
         }
+        self.meter.series.write()
         records.announce_end(self.folder, self.spec, record)
         records.ring_end(self.spec["bells"])
 

@@ -201,6 +201,7 @@ CALLS = [
     Call("GET", "runs/{run}", VIEWER),
     Call("GET", "runs/{run}/changes", VIEWER),
     Call("POST", "runs/{run}/stop", RUNNER, body={}),
+    Call("GET", "runs/{run}/resources", VIEWER),
     # It has not started yet.
     Call("POST", "runs/{run}/retry", RUNNER, 409, {}),
     Call("POST", "runs/{run}/pause", RUNNER, 409, {}),
