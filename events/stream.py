@@ -196,7 +196,9 @@ class Stream:
         self._offset = piece.next
         if piece.skipped:
             yield sse.message("logskip", sse.compact({"run": self.wishes.log, "offset": piece.offset}), self._number())
-        data = {"run": self.wishes.log, "offset": piece.offset, "text": piece.text, "next": piece.next}
+        data: dict[str, object] = {"run": self.wishes.log, "offset": piece.offset, "text": piece.text, "next": piece.next}
+        if piece.parts:
+            data["parts"] = piece.parts
         yield sse.message("log", sse.compact(data), self._number())
 
     def _number(self) -> str:

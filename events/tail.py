@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from core import marks
+
 CHUNK = 32 * 1024
 FAR_BEHIND = 512 * 1024
 LAST_PART = 64 * 1024
@@ -11,12 +13,16 @@ LAST_PART = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Text from `offset` up to `next`; `skipped` when it does not follow the piece before it."""
+    """Text from `offset` up to `next`; `skipped` when it does not follow the piece before it.
+
+    `parts` tell how much of it (in UTF-16 units, as browsers count) came by which stream and when; None when that is not known.
+    """
 
     offset: int
     next: int
     text: str
     skipped: bool = False
+    parts: list[tuple[int, int, int]] | None = None
 
 
 class Tail:
@@ -57,7 +63,15 @@ class Tail:
         if not length:
             return None
         start, self.offset = self.offset, self.offset + length
-        return Piece(start, self.offset, data[:length].decode("utf-8", "replace"), skipped)
+        parts = _parts(data, start, marks.between(self.path, start, self.offset))
+        return Piece(start, self.offset, data[:length].decode("utf-8", "replace"), skipped, parts)
+
+
+def _parts(data: bytes, start: int, found: list[marks.Mark]) -> list[tuple[int, int, int]] | None:
+    if all(not mark.at for mark in found):
+        return None
+    texts = [data[mark.start - start : mark.end - start].decode("utf-8", "replace") for mark in found]
+    return [(len(text.encode("utf-16-le")) // 2, mark.stream, mark.at) for text, mark in zip(texts, found, strict=True)]
 
 
 def _next_line(descriptor: int, offset: int, size: int) -> int:

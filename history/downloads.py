@@ -10,6 +10,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from accounts.access import fetch, person
+from core import marks
 from core.downloads import AS_DATA
 from history import files, logs
 from history.models import Run
@@ -37,6 +38,12 @@ def log_of(run: Run, start: int, end: int, headers: Mapping[str, str]) -> FileRe
     for name, value in {**headers, "Content-Length": str(end - start)}.items():
         response[name] = value
     return response
+
+
+def stream_of(run: Run, stream: str, start: int, end: int, person: int, headers: Mapping[str, str]) -> Personal:
+    """Of the same bytes, those that came by `stdout` or `stderr`."""
+    pieces = marks.of_stream(logs.log_path(run), marks.ERR if stream == "stderr" else marks.OUT, start, end)
+    return Personal(person, pieces, content_type="text/plain; charset=utf-8", headers=headers)
 
 
 @require_safe

@@ -115,10 +115,9 @@ class RunQuery(PageQuery):
 class LogQuery(Strict):
     offset = Whole(required=False, min_value=0, help_text="From this byte on.")
     tail = Whole(required=False, min_value=0, max_value=1_000_000, help_text="The last lines alone.")
-    stream = serializers.CharField(required=False, help_text="Not kept apart yet: 400.")
-
-    def validate_stream(self, _value: str) -> str:
-        raise serializers.ValidationError("The log keeps standard output and standard error in one, in their order; leave this out.")
+    stream = serializers.ChoiceField(
+        choices=["stdout", "stderr"], required=False, help_text="Of that part, what came by this stream alone."
+    )
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
         if "offset" in given and "tail" in given:

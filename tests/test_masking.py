@@ -9,9 +9,12 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from core import marks
+from engine.host import records
 from engine.host.masking import MASK, Masker, forms
 from engine.host.pump import KEPT_END, Pump
 from engine.host.streams import ERR, OUT, RECORD
+from events.tail import Tail
 
 pytestmark = pytest.mark.once
 
@@ -43,8 +46,15 @@ def test_a_secret_within_a_longer_base64_text_is_masked(before: int) -> None:
 
 def test_the_forms_are_those_of_common_libraries() -> None:
     raw = SECRET.encode()
-    expected = [raw, quote(SECRET), quote(SECRET, safe=""), quote_plus(SECRET), json.dumps(SECRET)[1:-1], raw.hex(), base64.b64encode(raw)]
-    assert {word if isinstance(word, bytes) else word.encode() for word in expected} <= forms(SECRET)
+    expected = [
+        quote(SECRET),
+        quote(SECRET, safe=""),
+        quote_plus(SECRET),
+        json.dumps(SECRET)[1:-1],
+        raw.hex(),
+        base64.b64encode(raw).decode(),
+    ]
+    assert {raw, *(word.encode() for word in expected)} <= forms(SECRET)
 
 
 def test_secrets_that_overlap_leave_no_end_of_one() -> None:
@@ -138,3 +148,35 @@ def test_lines_of_a_shared_log_bear_a_name_and_no_secret(tmp_path: Path) -> None
     written.take(b"one sword", b"fish\ntwo", b"\n\x1b_e\x1b\\bad\n\x1b_o\x1b\\rest")
     written.pump.finish()
     assert written.log.read_bytes() == b"[a] one %b\n[a] two\n[a] bad\n[a] rest\n" % MASK
+
+
+def test_readers_and_writers_of_marks_mean_the_same() -> None:
+    assert (marks.RECORD.format, marks.OUT, marks.ERR, marks.SUFFIX) == (RECORD.format, OUT, ERR, records.MARKS)
+
+
+def test_parts_of_a_log_tell_their_stream_without_gaps(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"".join(b"%05d" % number for number in range(2000)))
+    # Two steps that wrote side by side: each pair's marks in the wrong order; every tenth piece has none.
+    told = [(5 * number, 1_000 + number, 5, number % 3 == 0) for number in range(2000) if number % 10]
+    swapped = [told[at ^ 1] for at in range(len(told))]
+    (tmp_path / "log.marks").write_bytes(b"".join(RECORD.pack(*record) for record in swapped) + b"half a record")
+    for start, end in [(0, 10_000), (3, 17), (4_999, 5_001), (9_000, 10_000), (77, 77)]:
+        found = marks.between(log, start, end)
+        assert [mark.start for mark in found] == ([start] if end > start else []) + [mark.end for mark in found[:-1]]
+        assert not found or found[-1].end == end
+        for mark in found:
+            number = mark.start // 5
+            assert mark.stream == (ERR if number % 10 and number % 3 == 0 else OUT)
+    errors = b"".join(marks.of_stream(log, ERR, 0, 10_000))
+    assert errors == b"".join(b"%05d" % number for number in range(2000) if number % 10 and number % 3 == 0)
+    assert len(errors) + len(b"".join(marks.of_stream(log, OUT, 0, 10_000))) == 10_000
+
+
+def test_a_page_is_told_the_stream_of_each_part_as_browsers_count(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes("a😀\nbä\n".encode())
+    (tmp_path / "log.marks").write_bytes(RECORD.pack(0, 5, 6, OUT) + RECORD.pack(6, 7, 4, ERR))
+    piece = Tail(log, 0, skip=True).read()
+    assert piece is not None
+    assert piece.parts == [(4, OUT, 5), (3, ERR, 7)]

@@ -9,6 +9,8 @@ const QUEUE_CHARACTERS = 1 << 20;
 const FRAME_MS = 8;
 const AT_END = 24;
 
+const CLOCK = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23" });
+
 function make(tag, className, text = "") {
   const element = document.createElement(tag);
   element.className = className;
@@ -98,9 +100,9 @@ class Lines {
   constructor() {
     this.pen = new Pen();
     this.rest = "";
-    this.line = [];
-    this.length = 0;
-    this.isReturned = false;
+    this.isError = false; // Of the text that is fed: did it come by standard error,
+    this.at = 0; // and when, in milliseconds; 0 when that is not known.
+    this.clear();
   }
 
   // Calls `done(line)` for each line that is complete; `line` is what there is of the next.
@@ -132,7 +134,12 @@ class Lines {
     const room = LINE_CHARACTERS - this.length;
     this.length += text.length;
     if (room <= 0) return;
-    this.line.push([text.length > room ? `${text.slice(0, room)} …` : text, this.pen.classes]);
+    this.line.at ||= this.at;
+    this.line.push([text.length > room ? `${text.slice(0, room)} …` : text, this.classes]);
+  }
+
+  get classes() {
+    return this.isError ? `log-error ${this.pen.classes}`.trim() : this.pen.classes;
   }
 
   clear() {
@@ -202,17 +209,37 @@ class PsLog extends HTMLElement {
       this.wrap.setAttribute("aria-pressed", String(on));
       if (this.following) this.toEnd();
     });
-    bar.append(this.field, this.count, this.wrap);
+    this.times = make("button", "log-wrap", "Times");
+    this.times.type = "button";
+    this.setAttributes(this.times, { "aria-pressed": "false", title: "Show when each line came" });
+    this.times.addEventListener("click", () => {
+      this.times.setAttribute("aria-pressed", String(this.view.classList.toggle("log-timed")));
+    });
+    bar.append(this.field, this.count, this.streams(), this.times, this.wrap);
     return bar;
+  }
+
+  streams() {
+    const choice = make("select", "log-streams");
+    choice.setAttribute("aria-label", "Which lines are shown");
+    for (const [value, words] of [["", "All lines"], ["log-errors-alone", "Errors"], ["log-output-alone", "Output"]]) {
+      choice.add(new Option(words, value));
+    }
+    choice.addEventListener("change", () => {
+      this.view.classList.remove("log-errors-alone", "log-output-alone");
+      if (choice.value) this.view.classList.add(choice.value);
+      if (this.following) this.toEnd();
+    });
+    return choice;
   }
 
   // Receiving: text waits for the next frame, so that a flood costs one drawing, not thousands.
 
-  received({ offset, next, text }) {
+  received({ offset, next, text, parts }) {
     if (next <= this.offset) return; // Told again after a reconnection.
     const skipped = offset - this.offset;
     this.offset = next;
-    this.queue.push({ text, skipped: Math.max(0, skipped) });
+    this.queue.push({ text, skipped: Math.max(0, skipped), parts: parts ?? [[text.length, 0, 0]] });
     this.queued += text.length;
     while (this.queued > QUEUE_CHARACTERS) this.dropOldest();
     this.frame ||= requestAnimationFrame(() => this.flush());
@@ -228,16 +255,26 @@ class PsLog extends HTMLElement {
     this.frame = 0;
     const until = performance.now() + FRAME_MS;
     while (this.queue.length && performance.now() < until) {
-      const { text, skipped } = this.queue.shift();
+      const { text, skipped, parts } = this.queue.shift();
       this.queued -= text.length;
       if (skipped) this.skip(skipped);
-      this.lines.feed(text, (line) => this.add(line));
+      this.feed(text, parts);
     }
     this.showPartial();
     this.trim();
     if (this.following) this.toEnd();
     else this.jump.hidden = false;
     if (this.queue.length) this.frame = requestAnimationFrame(() => this.flush());
+  }
+
+  feed(text, parts) {
+    let start = 0;
+    parts.forEach(([length, stream, at], index) => {
+      const end = index === parts.length - 1 ? text.length : start + length;
+      Object.assign(this.lines, { isError: stream === 1, at });
+      this.lines.feed(text.slice(start, end), (line) => this.add(line));
+      start = end;
+    });
   }
 
   ended() {
@@ -270,6 +307,10 @@ class PsLog extends HTMLElement {
   }
 
   draw(element, line) {
+    const errors = line.filter(([, classes]) => classes.startsWith("log-error")).length;
+    element.classList.toggle("log-has-error", errors > 0);
+    element.classList.toggle("log-all-error", errors > 0 && errors === line.length);
+    if (line.at) element.dataset.at = CLOCK.format(line.at);
     if (line.length === 1 && !line[0][1]) element.textContent = line[0][0];
     else element.replaceChildren(...line.map(([text, classes]) => (classes ? make("span", classes, text) : text)));
     if (this.sought) this.mark(element);

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from core import layout
+from core import layout, marks
 from core.downloads import AS_DATA
 from history import waiting
 from history.models import Run
@@ -274,10 +274,23 @@ def test_a_log_is_read_whole_from_an_offset_and_from_its_end(viewer: Caller, mak
         ("offset=-1", "offset"),
         ("tail=x", "tail"),
         ("offset=1&tail=1", "tail"),
-        ("stream=stderr", "stream"),
+        ("stream=both", "stream"),
         ("lines=3", "lines"),
     ]:
         assert field in viewer.refused("GET", f"{log}?{query}")["fields"]
+
+
+def test_a_log_is_read_by_stream(viewer: Caller, make_run: Any) -> None:
+    run = make_run()
+    write_log(run, b"one\nbad\ntwo\n")
+    path = layout.log_path(run.pk)
+    path.with_name(path.name + marks.SUFFIX).write_bytes(marks.RECORD.pack(0, 5, 4, marks.OUT) + marks.RECORD.pack(4, 6, 4, marks.ERR))
+    log = f"runs/{run.pk}/log"
+    assert viewer.call("GET", f"{log}?stream=stderr").whole == b"bad\n"
+    assert viewer.call("GET", f"{log}?stream=stdout").whole == b"one\ntwo\n"
+    assert viewer.call("GET", f"{log}?stream=stdout&tail=1").whole == b"two\n"
+    assert viewer.call("GET", f"{log}?stream=stderr&offset=5").whole == b"ad\n"
+    assert viewer.call("GET", f"{log}?stream=stderr").headers["X-Next-Offset"] == "12"
 
 
 def test_files_are_listed_and_downloaded_but_never_shown(viewer: Caller, world: World) -> None:
