@@ -60,13 +60,14 @@ WORDS = {
     "processes": "it could see other processes",
 }
 _PLAIN_GAPS = ("Scripts run as the platform's own user: they can read and change what the platform can.",)
+_CONTAINER = "allow clone, unshare, mount, umount2, pivot_root and setns in its seccomp profile"
 # From what a failed start says to what is to be done: the first that fits.
 REMEDIES = (
     ("setting up uid map: Permission denied", "AppArmor forbids it: install the profile bwrap-userns-restrict for /usr/bin/bwrap."),
     ("RTM_NEWADDR", "AppArmor forbids it: install the profile bwrap-userns-restrict for /usr/bin/bwrap."),
-    ("No permissions to create", "In a container, allow user namespaces: --security-opt seccomp=… (see deploy/)."),
-    ("Creating new namespace failed", "In a container, allow user namespaces: --security-opt seccomp=… (see deploy/)."),
-    ("Failed to make / slave", "In a container, allow mounts: --security-opt seccomp=… and apparmor=unconfined (see deploy/)."),
+    ("No permissions to create", f"In a container: {_CONTAINER}."),
+    ("Creating new namespace failed", f"In a container: {_CONTAINER}."),
+    ("Failed to make / slave", f"In a container: {_CONTAINER}, and use --security-opt apparmor=unconfined."),
     ("mount proc", "In a container, add --security-opt systempaths=unconfined."),
     ("Resource temporarily unavailable", "Raise the limit of processes of the platform's user."),
     ("Permission denied", "Put the data path and the Python where other users may pass (no folder above them closed to all)."),
