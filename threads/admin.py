@@ -11,6 +11,7 @@ from core.admin import RecordAdmin, RecordInline, VerbAdmin, VerbForm, for_each,
 from core.errors import InvalidInput
 from threads.models import Folder, Thread, ThreadDraft, ThreadVersion, Variable, VersionFile
 from threads.services import (
+    ENVIRONMENT,
     SETTINGS,
     change_thread,
     create_folder,
@@ -39,7 +40,7 @@ class SourceField(forms.CharField):
 class ThreadForm(VerbForm):
     source = SourceField(help_text="Saving a changed source makes a new version. Leave empty to begin a new thread as a draft.")
 
-    SETTINGS = SETTINGS
+    SETTINGS = (*SETTINGS, *ENVIRONMENT)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -78,11 +79,13 @@ class ThreadAdmin(VerbAdmin):
         *ThreadForm.SETTINGS,
         "source",
         "current_version",
+        "environment",
+        "environment_build",
         "created_by",
         "created_at",
         "updated_at",
     )
-    readonly_fields = ("safe_name", "current_version", "created_by", "created_at", "updated_at")
+    readonly_fields = ("safe_name", "current_version", "environment", "environment_build", "created_by", "created_at", "updated_at")
     list_display = ("name", "safe_name", "team", "folder", "type", "enabled", "current_version", "updated_at")
     list_filter = ("enabled", "type", "team")
     list_select_related = ("team", "folder", "current_version__thread")
