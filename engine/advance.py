@@ -15,11 +15,13 @@ from core import layout
 from core.errors import DomainError
 from engine import keeper
 from engine.canary import level_in_force
+from engine.carrying import carry_over
 from engine.collect import found_files
 from engine.decide import Begin, Finish, decide
 from engine.failure import bare_end_of, end_of
 from engine.handover import Handover
 from engine.host import records
+from engine.isolation import run_user
 from engine.outputs import outputs_of
 from engine.prepare import is_ours, open_control, show_log, write_spec
 from engine.retries import next_attempt_at
@@ -207,6 +209,7 @@ def start_steps(steps: Iterable[StepRun]) -> int:
     for step, is_beside_others in _with_neighbours(steps):
         try:
             open_control(step.run)
+            carry_over(step.run, run_user(level_in_force().name, step.run_id))
             ready.append((step, _laid_out(step, handover, is_beside_others=is_beside_others)))
         except (OSError, DomainError) as error:
             fail_start(step, str(error))

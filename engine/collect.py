@@ -16,14 +16,14 @@ def found_files(run: Run, inputs: dict[str, Any]) -> list[FoundFile]:
     return [
         FoundFile(path, status.st_size, _moment(status.st_mtime))
         for path, status in plain_files(layout.runs_folder(), run.output_dir, MAX_FILES)
-        if not _is_working_state(path)
+        if not is_working_state(path)
         and inputs.get(path) != [status.st_size, status.st_mtime_ns]
         and len(path) <= 1000
         and path.isprintable()
     ]
 
 
-def _is_working_state(path: str) -> bool:
+def is_working_state(path: str) -> bool:
     """Of `threadkit`: what it keeps between attempts, and data sets that were never finished."""
     return layout.STATE in path and any(part.startswith(layout.STATE) for part in path.split("/"))
 

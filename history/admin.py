@@ -9,7 +9,8 @@ from django.utils.html import format_html
 
 from accounts.access import person
 from core.admin import RecordAdmin, RecordInline, for_each
-from history.models import Artifact, Host, Run, StepRun
+from history.models import Artifact, Drain, Host, Run, StepRun
+from history.retrying import RetryFrom, retry_run
 from history.services import pause_run, queue_run, request_stop, resume_run, run_again
 from history.status import Trigger
 from processes.admin import ProcessAdmin
@@ -49,6 +50,12 @@ def again(_admin: Any, request: HttpRequest, runs: Any) -> None:
     for_each(request, rows, lambda run: run_again(run=run, user=person(request)), "Queued")
 
 
+@admin.action(description="Retry selected from the failed step", permissions=["view"])
+def retry(_admin: Any, request: HttpRequest, runs: Any) -> None:
+    rows = runs.select_related("team")
+    for_each(request, rows, lambda run: retry_run(run=run, user=person(request), since=RetryFrom.FAILED), "Queued")
+
+
 class StepRunInline(RecordInline):
     model = StepRun
     fields = ("position", "stage", "name", "version_number", "status", "reason", "exit_code", "started_at", "finished_at")
@@ -63,7 +70,7 @@ class RunAdmin(RecordAdmin):
     search_fields = ("name", "safe_name", "=number")
     readonly_fields = ("files",)
     inlines = (StepRunInline,)
-    actions = (stop, pause, resume, again)
+    actions = (stop, pause, resume, again, retry)
 
     @admin.display(description="files")
     def files(self, run: Run) -> str:
@@ -86,6 +93,11 @@ class ArtifactAdmin(RecordAdmin):
     list_filter = ("run__team",)
     list_select_related = ("run",)
     search_fields = ("path", "=run__number")
+
+
+@admin.register(Drain)
+class DrainAdmin(RecordAdmin):
+    list_display = ("reason", "by", "since")
 
 
 @admin.register(Host)

@@ -23,10 +23,11 @@ from history.downloads import log_of, stream_of
 from history.failure_shapes import ChangesShape, show_changes
 from history.models import Run
 from history.querysets import Scope, failed_like, named
+from history.retrying import RetryFrom, retry_run
 from history.resource_shapes import ResourcesShape
 from history.resources import curves
 from history.services import pause_run, request_stop, resume_run
-from history.shapes import ArtifactShape, LogQuery, RunQuery, RunShape, show_run, show_runs
+from history.shapes import ArtifactShape, LogQuery, RetryBody, RunQuery, RunShape, show_run, show_runs
 
 
 def complete(rows: "QuerySet[Run]") -> "QuerySet[Run]":
@@ -118,6 +119,16 @@ class Resume(Endpoint):
         run = fetch_run(request, pk, Role.RUNNER)
         self.body(Nothing)
         return answer_run(resume_run(run=run, user=caller(request)))
+
+
+class Retry(Endpoint):
+    @call("Retry a run", body=RetryBody, answer=RunShape, status=201, refusals=WITH_CONFLICT)
+    def post(self, request: Request, pk: int) -> Response:
+        """Another attempt at a run that failed, timed out, was stopped or lost, as a run of its own; the earlier one stays as it is.
+        From `failed`, steps that succeeded are not run again: their outputs and files are taken over. 409 when it has not failed."""
+        run = fetch_run(request, pk, Role.RUNNER)
+        since = RetryFrom(self.body(RetryBody).get("from", RetryFrom.START))
+        return answer_queued(retry_run(run=run, user=caller(request), since=since))
 
 
 class Log(Endpoint):

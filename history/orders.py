@@ -62,13 +62,20 @@ def plan_run(order: RunOrder, steps: Mapping[int, Sequence[Step]] | None = None)
     if not planned:
         raise Conflict(f"{order.target.name} has no steps yet; add a thread to it first.")
     for step in planned:
-        if step.thread.current_version is None:
-            raise Conflict(f"{step.thread.name} has no saved version yet; save its script first.")
-        if not step.thread.enabled:
-            raise Conflict(f"{step.thread.name} is disabled; enable it first.")
-        if step.thread.environment_build_id and not step.thread.environment_id:
-            raise Conflict(missing_environment(step.thread))
+        check_can_run(step.thread, step.thread.name)
     return RunPlan(order, planned)
+
+
+def check_can_run(thread: Thread | None, name: str) -> None:
+    """Conflict that says what a thread of that name lacks to run now; None is one that was deleted."""
+    if thread is None:
+        raise Conflict(f"{name} was deleted since; it cannot run again.")
+    if thread.current_version is None:
+        raise Conflict(f"{thread.name} has no saved version yet; save its script first.")
+    if not thread.enabled:
+        raise Conflict(f"{thread.name} is disabled; enable it first.")
+    if thread.environment_build_id and not thread.environment_id:
+        raise Conflict(missing_environment(thread))
 
 
 def check_priority(priority: Any) -> int:

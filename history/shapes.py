@@ -12,6 +12,7 @@ from core.fields import Id, Moment, Parameters, Several, Text, Whole
 from history.failure_shapes import FailureShape
 from history.models import Artifact, Run, StepRun
 from history.orders import MAX_PRIORITY
+from history.retrying import RetryFrom
 from history.status import Status, Trigger
 from history.waiting import MAX_SECONDS
 
@@ -75,6 +76,13 @@ def _shape() -> RunShape:
 class StartBody(Strict):
     parameters = Parameters(required=False)
     priority = Whole(required=False, min_value=-MAX_PRIORITY, max_value=MAX_PRIORITY, help_text="Higher ones start first.")
+
+
+class RetryBody(Strict):
+    def get_fields(self) -> dict[str, Any]:
+        # A word of Python's own: no attribute can be called so.
+        choice = serializers.ChoiceField(choices=RetryFrom.choices, required=False, help_text="`start` when left out.")
+        return {**super().get_fields(), "from": choice}
 
 
 class TriggerQuery(Strict):

@@ -15,6 +15,7 @@ urlpatterns = [
     path("<int:pk>/pause", views.pause_run, name="pause"),
     path("<int:pk>/resume", views.resume_run, name="resume"),
     path("<int:pk>/again", views.run_again, name="again"),
+    path("<int:pk>/retry", views.retry_run, name="retry"),
     path("<int:pk>/log", downloads.download_log, name="log"),
     path("<int:pk>/files.zip", downloads.download_files, name="files"),
     path("<int:pk>/files/<path:path>", downloads.download_file, name="file"),

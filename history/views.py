@@ -8,18 +8,18 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import fetch, may, person
+from accounts.access import abilities, fetch, person
 from accounts.models import User
 from accounts.querysets import teams_of
-from accounts.roles import Role
 from core.htmx import is_partial
 from core.paging import Cursor, Part, page_of
 from core.parameters import to_rows
-from history import logs, services
+from history import logs, retrying, services
 from history.changes import alike, since_success
 from history.forms import FilterForm
 from history.models import Run, StepRun
 from history.querysets import Scope, failed_like
+from history.retrying import RetryFrom
 from history.resources import curves
 from history.status import ACTIVE, BROKEN, Status
 
@@ -71,10 +71,9 @@ def _title_of(request: HttpRequest, signature: str) -> str:
 
 @require_safe
 def show_run(request: HttpRequest, pk: int) -> HttpResponse:
-    run = fetch(Run.objects.select_related("team", "user", "thread", "process"), person(request), pk=pk)
+    run = fetch(Run.objects.select_related("team", "user", "thread", "process", "retry_of"), person(request), pk=pk)
     template = "history/run_live.html" if is_partial(request) else "history/run.html"
-    context = {**_shown(run), "log_size": logs.size(run), "may_run": may(person(request), run.team, Role.RUNNER),
-               "may_edit": may(person(request), run.team, Role.EDITOR)}  # fmt: skip
+    context = {**_shown(run), "log_size": logs.size(run), **abilities(person(request), run.team)}
     return render(request, template, context)
 
 
@@ -97,6 +96,7 @@ def _shown(run: Run) -> dict[str, Any]:
         "versions": _versions(steps),
         "parameters": to_rows(run.parameters),
         "is_active": run.state in ACTIVE,
+        "can_resume": retrying.can_resume(run, steps),
         "target": run.thread or run.process,
         **_account(run, steps),
     }
@@ -134,6 +134,14 @@ def resume_run(request: HttpRequest, pk: int) -> HttpResponse:
     run = services.resume_run(run=fetch(Run.objects.select_related("team"), person(request), pk=pk), user=person(request))
     messages.info(request, f"Run #{run.number} goes on.")
     return redirect("history:run", pk=run.pk)
+
+
+@require_POST
+def retry_run(request: HttpRequest, pk: int) -> HttpResponse:
+    """Another attempt at it; `from` says where it begins."""
+    run = fetch(Run.objects.select_related("team"), person(request), pk=pk)
+    since = RetryFrom.FAILED if request.POST.get("from") == RetryFrom.FAILED else RetryFrom.START
+    return redirect("history:run", pk=retrying.retry_run(run=run, user=person(request), since=since).pk)
 
 
 @require_POST

@@ -13,7 +13,7 @@ from accounts.models import ApiKey, AuditEntry, Membership, Team, User
 from accounts.roles import Role
 from accounts.services import create_api_key, create_team, set_member
 from events.models import Event
-from history.models import Artifact, Host, Run, StepRun
+from history.models import Artifact, Drain, Host, Run, StepRun
 from history.status import Status
 from operations.models import Milestone
 from processes.models import Process
@@ -57,6 +57,7 @@ def full(people, make_thread, make_process, make_run):
     Firing.objects.create(schedule=schedule, due_at=timezone.now(), outcome="fired", run=run)
     Artifact.objects.create(run=run, path="out.csv", size_bytes=3, modified_at=timezone.now())
     Host.objects.create(key="here")
+    Drain.objects.create(pk=1, reason="Upgrade")
     ClockLease.objects.get_or_create(name="clock")
     Milestone.objects.create(name="something")
     set_variable(team=people.team, user=people.editor, name="TOKEN", value="nobody-reads-me", is_secret=True)

@@ -122,6 +122,7 @@ DOORS = [
     done("history/{run}/pause", RUNNER, status=409),
     done("history/{run}/resume", RUNNER, status=409),
     done("history/{run}/again", RUNNER),
+    done("history/{run}/retry", RUNNER, status=409),
     seen("history/{run}/log", VIEWER),
     seen("history/{run}/files.zip", VIEWER),
     seen("history/{run}/files/out/table.csv", VIEWER),

@@ -1,0 +1,93 @@
+"""The verb "try it again" of a run that has ended badly: anew, or from where it failed."""
+
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.db.models import TextChoices
+from django.utils import timezone
+
+from accounts.access import require
+from accounts.models import Team, User
+from accounts.roles import Role
+from accounts.services import record
+from core.errors import Conflict
+from core.related import keep_related
+from events.services import publish_all
+from history.models import Run, StepRun
+from history.orders import check_can_run
+from history.queue import issue_ticket
+from history.services import next_number, run_event, trigger_of
+from history.status import UNHAPPY, Status
+
+
+class RetryFrom(TextChoices):
+    """Where a retry begins."""
+
+    START = "start", "From the start"
+    FAILED = "failed", "From the failed step"
+
+
+def retry_run(*, run: Run, user: User, since: RetryFrom = RetryFrom.START) -> Run:
+    """Queue another attempt at a run that failed, was stopped or lost: a run of its own, the earlier one stays as it is.
+
+    The same steps with the same parameters, each in the newest version of its thread. From `failed`, those that succeeded are not
+    run again: they are taken over with their outputs and files. Conflict when the run goes on, succeeded, or cannot be had again.
+    """
+    require(user, run.team, Role.RUNNER)
+    if not run.is_final:
+        raise Conflict(f"Run #{run.number} has not ended yet ({run.state.label.lower()}); stop it first.")
+    if run.state not in UNHAPPY:
+        raise Conflict(f"Run #{run.number} did not fail ({run.state.label.lower()}); use run again.")
+    steps = list(run.steps.select_related("thread__current_version").order_by("position"))
+    keeps = [step for step in steps if step.state == Status.SUCCESS] if since == RetryFrom.FAILED else []
+    for step in steps:
+        if step not in keeps:
+            check_can_run(step.thread, step.name)
+    with transaction.atomic():
+        again = _run_again(run, user)
+        following = [_kept(again, run, step) if step in keeps else _anew(again, step) for step in steps]
+        StepRun.objects.bulk_create(following)
+        record(user=user, verb="retried", target=run, since=str(since), number=again.number)
+        issue_ticket()
+        publish_all([run_event(again)])
+    keep_related(again, "steps", following)
+    return again
+
+
+def can_resume(run: Run, steps: Sequence[StepRun]) -> bool:
+    """Would a retry from the failed step skip any?"""
+    return run.state in UNHAPPY and any(step.state == Status.SUCCESS for step in steps)
+
+
+def _run_again(run: Run, user: User) -> Run:
+    team: Team = run.team
+    copied = ("kind", "name", "safe_name", "thread_id", "process_id", "schedule_id", "schedule_name", "parameters", "priority")
+    return Run.objects.create(
+        team=team,
+        number=next_number(team.pk),
+        trigger=trigger_of(user),
+        user=user,
+        attempt=run.attempt + 1,
+        retry_of=run,
+        **{name: getattr(run, name) for name in copied},
+    )
+
+
+_PLAN = ("position", "stage", "name", "safe_name", "thread_id", "parameters", "on_failure", "timeout_seconds", "limits", "network",
+         "retries", "retry_delay_seconds", "retry_exit_codes")  # fmt: skip
+_RESULT = ("version_id", "version_number", "environment_key", "started_at", "finished_at", "exit_code", "isolation",
+           "isolation_reason", "outputs", "peak_memory_bytes", "cpu_seconds")  # fmt: skip
+
+
+def _anew(again: Run, step: StepRun) -> StepRun:
+    assert step.thread is not None and step.thread.current_version is not None  # check_can_run
+    version = step.thread.current_version
+    plan = {name: getattr(step, name) for name in _PLAN}
+    return StepRun(run=again, version=version, version_number=version.number, environment_key=step.thread.environment_id or "", **plan)
+
+
+def _kept(again: Run, run: Run, step: StepRun) -> StepRun:
+    """A step that was done before: as it was, and where."""
+    values = {name: getattr(step, name) for name in (*_PLAN, *_RESULT)}
+    values["finished_at"] = step.finished_at or timezone.now()
+    return StepRun(run=again, status=Status.SUCCESS, reason=f"Done in run #{run.number}.", **values)
