@@ -70,7 +70,7 @@ def remake_environment(environment: Environment, *, user: User) -> EnvironmentBu
 def _new_build(**fields: Any) -> EnvironmentBuild:
     try:
         with transaction.atomic():
-            build = EnvironmentBuild.objects.create(host_key=settings.HOST_KEY, **fields)
+            build = EnvironmentBuild.objects.create(**fields)
             # Its message is in the same transaction: a worker gets it once this is committed, and starts a builder.
             async_task(START_BUILDER, cluster=QUEUE)
             return build
@@ -132,8 +132,8 @@ class Diary:
 
 
 def waiting_builds() -> list[int]:
-    """Ids of builds of this host that wait, the oldest first."""
-    waiting = EnvironmentBuild.objects.filter(status=BuildStatus.QUEUED, host_key=settings.HOST_KEY)
+    """Ids of builds that wait, the oldest first. Any host with a worker may take them: the web's own may have none."""
+    waiting = EnvironmentBuild.objects.filter(status=BuildStatus.QUEUED)
     return list(waiting.order_by("pk").values_list("pk", flat=True)[:20])
 
 
@@ -141,7 +141,8 @@ def claim_build(pk: int) -> EnvironmentBuild | None:
     """The build, from now on the caller's; None when somebody was first."""
     mine = EnvironmentBuild.objects.filter(pk=pk, status=BuildStatus.QUEUED)
     now = timezone.now()
-    if not mine.update(status=BuildStatus.RUNNING, started_at=now, log="", error="", attempt=F("attempt") + 1):
+    ours = {"status": BuildStatus.RUNNING, "host_key": settings.HOST_KEY, "attempt": F("attempt") + 1}
+    if not mine.update(**ours, started_at=now, log="", error=""):
         return None
     return EnvironmentBuild.objects.select_related("environment").get(pk=pk)
 
