@@ -134,7 +134,7 @@ class Lines {
     const room = LINE_CHARACTERS - this.length;
     this.length += text.length;
     if (room <= 0) return;
-    this.line.at ||= this.at;
+    this.line.cameAt ||= this.at;
     this.line.push([text.length > room ? `${text.slice(0, room)} …` : text, this.classes]);
   }
 
@@ -310,7 +310,7 @@ class PsLog extends HTMLElement {
     const errors = line.filter(([, classes]) => classes.startsWith("log-error")).length;
     element.classList.toggle("log-has-error", errors > 0);
     element.classList.toggle("log-all-error", errors > 0 && errors === line.length);
-    if (line.at) element.dataset.at = CLOCK.format(line.at);
+    if (line.cameAt) element.dataset.at = CLOCK.format(line.cameAt);
     if (line.length === 1 && !line[0][1]) element.textContent = line[0][0];
     else element.replaceChildren(...line.map(([text, classes]) => (classes ? make("span", classes, text) : text)));
     if (this.sought) this.mark(element);
