@@ -23,9 +23,9 @@ from history.downloads import log_of, stream_of
 from history.failure_shapes import ChangesShape, show_changes
 from history.models import Run
 from history.querysets import Scope, failed_like, named
-from history.retrying import RetryFrom, retry_run
 from history.resource_shapes import ResourcesShape
 from history.resources import curves
+from history.retrying import RetryFrom, retry_run
 from history.services import pause_run, request_stop, resume_run
 from history.shapes import ArtifactShape, LogQuery, RetryBody, RunQuery, RunShape, show_run, show_runs
 

@@ -86,11 +86,6 @@ def next_number(team_id: int) -> int:
     return _numbers([team_id])[0]
 
 
-def next_number(team_id: int) -> int:
-    """The next run number of a team, taken; NotFound when the team is gone."""
-    return _numbers([team_id])[0]
-
-
 def _numbers(team_ids: Sequence[int]) -> list[int]:
     """The next run numbers, one for each of the given teams in their order; NotFound when a team is gone."""
     following: dict[int, int] = {}

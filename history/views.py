@@ -19,8 +19,8 @@ from history.changes import alike, since_success
 from history.forms import FilterForm
 from history.models import Run, StepRun
 from history.querysets import Scope, failed_like
-from history.retrying import RetryFrom
 from history.resources import curves
+from history.retrying import RetryFrom
 from history.status import ACTIVE, BROKEN, Status
 
 MAX_FILES_SHOWN = 200

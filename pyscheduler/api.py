@@ -71,7 +71,6 @@ urlpatterns = [
     _at("runs/<int:pk>/stop", history_api.Stop),
     _at("runs/<int:pk>/retry", history_api.Retry),
     _at("runs/<int:pk>/resources", history_api.Resources),
-    _at("runs/<int:pk>/retry", history_api.Retry),
     _at("runs/<int:pk>/pause", history_api.Pause),
     _at("runs/<int:pk>/resume", history_api.Resume),
     _at("runs/<int:pk>/log", history_api.Log),

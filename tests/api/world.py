@@ -204,7 +204,6 @@ CALLS = [
     Call("GET", "runs/{run}/resources", VIEWER),
     # It has not started yet.
     Call("POST", "runs/{run}/retry", RUNNER, 409, {}),
-    Call("POST", "runs/{run}/retry", RUNNER, 409, {}),
     Call("POST", "runs/{run}/pause", RUNNER, 409, {}),
     Call("POST", "runs/{run}/resume", RUNNER, 409, {}),
     Call("GET", "runs/{run}/log", VIEWER),
