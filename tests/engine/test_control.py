@@ -211,3 +211,15 @@ def test_a_script_that_had_stopped_its_child_finds_it_stopped_after_a_pause(engi
     Path(directory_of(run), "go").touch()
     assert engine.finish(run).status == Status.SUCCESS
     assert (directory_of(run) / "run.log").read_text().split() == ["ready", "T"]
+
+
+def test_the_next_step_of_a_paused_run_waits(engine: Engine, make_thread: Make, make_process: Make, make_run: Make) -> None:
+    first = make_thread("First", "import os, time\nprint('up', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.01)\n")
+    run = engine.started(make_run(make_process(threads=[first, make_thread("Second", "print('second')")])))
+    Run.objects.filter(pk=run.pk).update(pause_requested_at=run.started_at, pause_requested_by="runner", status=Status.PAUSED)
+    (directory_of(run) / "go").touch()
+    engine.until(lambda: StepRun.objects.get(run=run, position=1).status == Status.SUCCESS)
+    engine.look()
+    assert StepRun.objects.get(run=run, position=2).status == Status.QUEUED
+    resume_run(run=run, user=starter(run))
+    assert engine.finish(run).status == Status.SUCCESS

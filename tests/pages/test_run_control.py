@@ -1,0 +1,118 @@
+"""Pausing and resuming on the page of a run and over the API, and the limits of a thread in its form and over the API."""
+
+from typing import Any
+
+from django.urls import reverse
+
+from history.models import Run, StepRun
+from history.services import pause_run, request_stop
+from history.status import Status
+from tests.conftest import People
+from tests.pages.test_history import AsUser, Make, begin
+
+
+def test_a_run_that_goes_on_can_be_paused_and_then_resumed(as_user: AsUser, people: People, make_run: Make) -> None:
+    run = begin(make_run())
+    client = as_user(people.runner)
+    address = reverse("history:run", args=[run.pk])
+    assert reverse("history:pause", args=[run.pk]) in client.get(address).content.decode()
+    page = client.post(reverse("history:pause", args=[run.pk]), follow=True).content.decode()
+    assert f"Run #{run.number} was told to pause." in page
+    assert "<span>Pausing</span>" in page
+    Run.objects.filter(pk=run.pk).update(status=Status.PAUSED)
+    page = client.get(address).content.decode()
+    assert "Paused by runner" in page
+    assert reverse("history:pause", args=[run.pk]) not in page
+    page = client.post(reverse("history:resume", args=[run.pk]), follow=True).content.decode()
+    assert f"Run #{run.number} goes on." in page
+    run.refresh_from_db()
+    assert (run.pause_requested_at, run.pause_requested_by) == (None, "")
+
+
+def test_a_viewer_sees_no_pause(as_user: AsUser, people: People, make_run: Make) -> None:
+    run = begin(make_run())
+    assert reverse("history:pause", args=[run.pk]) not in as_user(people.viewer).get(reverse("history:run", args=[run.pk])).content.decode()
+
+
+def test_a_waiting_run_has_no_pause(as_user: AsUser, people: People, make_run: Make) -> None:
+    run = make_run()
+    client = as_user(people.runner)
+    assert reverse("history:pause", args=[run.pk]) not in client.get(reverse("history:run", args=[run.pk])).content.decode()
+    answer = client.post(reverse("history:pause", args=[run.pk]))
+    assert (answer.status_code, "has not started yet" in answer.content.decode()) == (409, True)
+
+
+def test_the_api_pauses_and_resumes(as_user: AsUser, people: People, make_run: Make) -> None:
+    run = begin(make_run())
+    client = as_user(people.runner)
+    assert client.post(f"/api/v1/runs/{run.pk}/pause").status_code == 200
+    assert client.post(f"/api/v1/runs/{run.pk}/pause").status_code == 200
+    assert client.post(f"/api/v1/runs/{run.pk}/resume").json()["paused_ms"] >= 0
+    answer = client.post(f"/api/v1/runs/{run.pk}/resume")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conflict")
+
+
+def test_what_is_being_stopped_is_not_paused(people: People, as_user: AsUser, make_run: Make) -> None:
+    run = begin(make_run())
+    request_stop(run=run, user=people.runner)
+    answer = as_user(people.runner).post(f"/api/v1/runs/{run.pk}/pause")
+    assert "is being stopped" in answer.json()["error"]["message"]
+
+
+def test_the_operator_pauses_and_resumes_in_the_admin(people: People, as_user: AsUser, make_run: Make) -> None:
+    run, waiting = begin(make_run()), make_run()
+    client = as_user(people.operator)
+    address = reverse("admin:history_run_changelist")
+    client.post(address, {"action": "pause", "_selected_action": [run.pk, waiting.pk]})
+    run.refresh_from_db()
+    assert run.pause_requested_by == "operator"
+    client.post(address, {"action": "resume", "_selected_action": [run.pk]})
+    run.refresh_from_db()
+    assert run.pause_requested_at is None
+
+
+def test_pausing_twice_is_once(people: People, make_run: Make) -> None:
+    run = begin(make_run())
+    first = pause_run(run=run, user=people.runner).pause_requested_at
+    assert pause_run(run=run, user=people.editor).pause_requested_at == first
+
+
+LIMITS = {"memory_limit_mb": 256, "cpu_limit": 60, "process_limit": 8, "output_limit_mb": 5, "directory_limit_mb": 100}
+
+
+def test_limits_are_set_in_the_form_and_shown_there(as_user: AsUser, people: People, make_thread: Make) -> None:
+    thread = make_thread()
+    client = as_user(people.editor)
+    fields: dict[str, Any] = {"name": "Hello", "type": "other", "timeout_seconds": 60, "enabled": "on"}
+    assert client.post(reverse("threads:settings", args=[thread.pk]), fields | LIMITS).status_code == 302
+    thread.refresh_from_db()
+    assert {name: getattr(thread, name) for name in LIMITS} == LIMITS
+    assert thread.network is False
+    page = client.get(reverse("threads:detail", args=[thread.pk])).content.decode()
+    assert 'name="memory_limit_mb" value="256"' in page
+    client.post(reverse("threads:settings", args=[thread.pk]), fields | {"network": "on", "memory_limit_mb": ""})
+    thread.refresh_from_db()
+    assert (thread.network, thread.memory_limit_mb) == (True, None)
+
+
+def test_a_limit_that_cannot_be_is_refused_beside_its_field(as_user: AsUser, people: People, make_thread: Make) -> None:
+    thread = make_thread()
+    fields = {"name": "Hello", "type": "other", "timeout_seconds": 60, "memory_limit_mb": 3, "cpu_limit": 0}
+    page = as_user(people.editor).post(reverse("threads:settings", args=[thread.pk]), fields).content.decode()
+    assert "Use a whole number of MiB from 16 to 1,048,576, or leave it empty." in page
+    assert "Use a whole number of seconds from 1 to 2,592,000, or leave it empty." in page
+
+
+def test_limits_over_the_api(as_user: AsUser, people: People, make_thread: Make, make_run: Make) -> None:
+    thread = make_thread()
+    client = as_user(people.editor)
+    address = f"/api/v1/threads/{thread.pk}"
+    answer = client.patch(address, LIMITS, content_type="application/json").json()
+    assert {name: answer[name] for name in LIMITS} == LIMITS
+    assert answer["network"] is True
+    thread.refresh_from_db()
+    run = make_run(thread)
+    assert StepRun.objects.get(run=run).limits == LIMITS
+    refused = client.patch(address, {"memory_limit_mb": 3}, content_type="application/json")
+    assert (refused.status_code, list(refused.json()["error"]["fields"])) == (400, ["memory_limit_mb"])
+    assert client.patch(address, {"memory_limit_mb": None}, content_type="application/json").json()["memory_limit_mb"] is None
