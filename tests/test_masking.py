@@ -11,6 +11,7 @@ import pytest
 
 from core import marks
 from engine.host import records
+from engine.host.bars import Bars
 from engine.host.masking import MASK, Masker, forms
 from engine.host.pump import KEPT_END, Pump
 from engine.host.streams import ERR, OUT, RECORD
@@ -180,3 +181,19 @@ def test_a_page_is_told_the_stream_of_each_part_as_browsers_count(tmp_path: Path
     piece = Tail(log, 0, skip=True).read()
     assert piece is not None
     assert piece.parts == [(4, OUT, 5), (3, ERR, 7)]
+
+
+@pytest.mark.parametrize(
+    ("piece", "share"),
+    [
+        (b"\r  7%|#    | 7/100 [00:01<00:13]", 0.07),
+        (b"\rpages:  40%|####      | 4/10\rpages:  50%|#####     | 5/10", 0.5),
+        (b"\x1b_e\x1b\\\r100%|##########| 10/10\x1b_o\x1b\\", 1.0),
+        (b"done 7%| of all\n", None),
+        (b"\rno bar\n 7%|", None),
+    ],
+)
+def test_a_bar_in_the_output_tells_the_progress(piece: bytes, share: float | None) -> None:
+    bars = Bars()
+    assert (bars.look(piece), bars.share) == (share is not None, share)
+    assert not bars.look(piece)

@@ -4,6 +4,7 @@ import os
 import time
 from collections import deque
 
+from engine.host.bars import Bars
 from engine.host.masking import Masker
 from engine.host.streams import ERR, OUT, Lane, Marks, Piece, Splitter
 
@@ -26,6 +27,8 @@ class Pump:
         self.written = 0
         self.is_cut = False
         self.fault = ""
+        self.bars = Bars()
+        self.has_bar_moved = False
         self._splitter = Splitter()
         self._lanes = [Lane(masker.twin() if masker else Masker([]), prefix) for _ in (OUT, ERR)]
         self._marks = Marks(marks) if marks else None
@@ -36,6 +39,7 @@ class Pump:
         """One chunk; returns its size, 0 at the end of the stream."""
         chunk = os.read(self.source, CHUNK)
         if chunk:
+            self.has_bar_moved |= self.bars.look(chunk)
             self._keep([(stream, self._lanes[stream].feed(piece)) for stream, piece in self._splitter.feed(chunk)])
         return len(chunk)
 

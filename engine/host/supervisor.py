@@ -45,6 +45,7 @@ class Supervisor:
         self.cause = ""
         self.detail = ""
         self.limit: int | None = None
+        self.has_reported = False
         self.left_behind = 0
         self.child = 0
         self.hold = Hold(self._scripts)
@@ -131,6 +132,7 @@ class Supervisor:
         for descriptor, _ in self.poll.poll(pause * 1000 + 1):
             if descriptor == self.pump.source:
                 moved = self.pump.move()
+                self._tell_bar()
                 self._limit(self.meter.count_output(moved))
                 if moved == 0:
                     self.poll.unregister(descriptor)
@@ -172,6 +174,13 @@ class Supervisor:
             kernel.signal_all(rest, signal.SIGTERM)
             self.kill_at = time.monotonic() + LEFT_BEHIND_GRACE
 
+    def _tell_bar(self) -> None:
+        """A bar in the output tells how far the script is, unless the script tells it itself."""
+        if self.pump.has_bar_moved and not self.has_reported:
+            with contextlib.suppress(OSError):
+                records.write(self.spec["progress"], {"position": self.spec["position"], "share": self.pump.bars.share, "message": ""})
+        self.pump.has_bar_moved = False
+
     def _read_progress(self) -> bool:
         """Of many reports the last one counts; False at the end of the channel. Rubbish in it is the script's own matter."""
         try:
@@ -181,6 +190,7 @@ class Supervisor:
         # Whatever a script sends, however full the disk is: a report is a courtesy.
         with contextlib.suppress(Exception):
             report = json.loads(chunk.strip().splitlines()[-1])
+            self.has_reported = True
             share = report.get("share")
             share = min(1.0, max(0.0, float(share))) if share is not None else None
             content = {

@@ -1,9 +1,11 @@
 """What real scripts print: by which stream, in which order, and what of it is a secret."""
 
+import json
 from typing import Any
 
 import pytest
 
+from core import layout
 from engine.host import records
 from engine.host.masking import MASK
 from engine.host.streams import ERR, OUT, RECORD
@@ -89,3 +91,18 @@ raise SystemExit(f"\\nno {token}")
     assert not [path for path in folder.rglob("*") if path.is_file() and b"s3cr3t-of" in path.read_bytes()]
     assert "s3cr3t" not in run.reason
     assert "s3cr3t" not in str(list(run.steps.values()))
+
+
+@pytest.mark.parametrize(("tells", "share"), [("", 0.3), ("threadkit.progress(0.9)", 0.9)])
+def test_a_bar_moves_the_progress_unless_the_script_tells_it(
+    engine: Engine, make_thread: Any, make_run: Any, tells: str, share: float
+) -> None:
+    source = f"""
+import sys, threadkit, time
+{tells}
+time.sleep(0.2)
+for part in (10, 20, 30):
+    print(f"\\r{{part:3d}}%|##   | {{part}}/100", end="", file=sys.stderr, flush=True)
+"""
+    run = engine.finish(make_run(make_thread(source=source)))
+    assert json.loads((logs.log_path(run).parent / layout.PROGRESS).read_bytes())["share"] == share
