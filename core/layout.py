@@ -78,6 +78,11 @@ def runs_folder() -> Path:
     return Path(settings.MEDIA_ROOT, "process_runs")
 
 
+def kept_state(output_dir: str, position: int, safe_name: str) -> Path:
+    """The folder in a run's directory in which `threadkit` keeps what a step remembers from one attempt to the next."""
+    return run_directory(output_dir) / STATE / f"{position}-{safe_name}"
+
+
 def run_directory(output_dir: str) -> Path:
     """The working directory of a run's scripts; `output_dir` is relative to `process_runs`."""
     return runs_folder() / output_dir

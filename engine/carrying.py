@@ -6,6 +6,7 @@ import shutil
 from core import layout
 from core.files import open_beneath, plain_files
 from engine.collect import MAX_FILES, is_working_state
+from engine.outputs import is_output
 from history.models import Artifact, Run
 from history.status import Status
 
@@ -20,13 +21,13 @@ def carry_over(run: Run, user: int | None) -> None:
     mark = layout.control_folder(run.pk) / _DONE
     if run.retry_of_id is None or mark.exists():
         return
-    goes_on = run.steps.filter(status=Status.SUCCESS).exists()
+    goes_on = any(step.status == Status.SUCCESS or step.earlier_attempts for step in run.steps.all())
     earlier = Run.objects.filter(pk=run.retry_of_id).values_list("output_dir", flat=True).first()
     if goes_on and earlier and layout.run_directory(earlier).is_dir():
         # Recorded files and what `threadkit` keeps: inputs are laid anew, the log is the earlier run's.
         wanted = set(Artifact.objects.filter(run=run.retry_of_id).values_list("path", flat=True))
         for path, _ in plain_files(layout.runs_folder(), earlier, MAX_FILES):
-            if path in wanted or is_working_state(path):
+            if path in wanted or (is_working_state(path) and not is_output(path)):
                 _copy(f"{earlier}/{path}", run.output_dir, path, user)
     mark.touch(mode=0o600)
 

@@ -49,7 +49,7 @@ def variables(step: StepRun, python: str, directory: Path, input_path: Path | No
         "PYSCHED_RUN_ID": str(step.run_id),
         "PYSCHED_RUN_DIR": str(directory),
         "PYSCHED_STEP": step.safe_name,
-        "PYSCHED_STATE": str(directory / layout.STATE / f"{step.position}-{step.safe_name}"),
+        "PYSCHED_STATE": str(layout.kept_state(step.run.output_dir, step.position, step.safe_name)),
         "PYSCHED_ATTEMPT": str(step.attempt),
         "PYSCHED_INPUT": str(input_path) if input_path else "",
         "PYSCHED_PARAMETERS": json.dumps(step.parameters),

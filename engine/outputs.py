@@ -13,12 +13,18 @@ from threads.sealing import CannotOpen
 from threads.variables import handed_to
 
 MAX_BYTES = 50_000
+_BEGINNING = "outputs-"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+def is_output(path: str) -> bool:
+    """Does a file of the working state hold what an attempt has put out? Another run's attempts put out their own."""
+    return path.rpartition("/")[2].startswith(_BEGINNING)
 
 
 def outputs_of(step: StepRun) -> dict[str, Any]:
     """The values by name, the last of each; what cannot be kept is left out. Empty when there is none."""
-    path = f"{step.run.output_dir}/{layout.STATE}/{step.position}-{step.safe_name}/outputs-{step.attempt}"
+    path = f"{step.run.output_dir}/{layout.STATE}/{step.position}-{step.safe_name}/{_BEGINNING}{step.attempt}"
     try:
         descriptor = open_beneath(layout.runs_folder(), path)
     except OSError:

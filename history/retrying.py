@@ -1,6 +1,7 @@
 """The verb "try it again" of a run that has ended badly: anew, or from where it failed."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import transaction
 from django.db.models import TextChoices
@@ -10,6 +11,7 @@ from accounts.access import require
 from accounts.models import Team, User
 from accounts.roles import Role
 from accounts.services import record
+from core import layout
 from core.errors import Conflict
 from core.related import keep_related
 from events.services import publish_all
@@ -31,7 +33,8 @@ def retry_run(*, run: Run, user: User, since: RetryFrom = RetryFrom.START) -> Ru
     """Queue another attempt at a run that failed, was stopped or lost: a run of its own, the earlier one stays as it is.
 
     The same steps with the same parameters, each in the newest version of its thread. From `failed`, those that succeeded are not
-    run again: they are taken over with their outputs and files. Conflict when the run goes on, succeeded, or cannot be had again.
+    run again: they are taken over with their outputs and files, and the others find what their scripts remembered.
+    Conflict when the run goes on, succeeded, or cannot be had again.
     """
     require(user, run.team, Role.RUNNER)
     if not run.is_final:
@@ -45,7 +48,9 @@ def retry_run(*, run: Run, user: User, since: RetryFrom = RetryFrom.START) -> Ru
             check_can_run(step.thread, step.name)
     with transaction.atomic():
         again = _run_again(run, user)
-        following = [_kept(again, run, step) if step in keeps else _anew(again, step) for step in steps]
+        following = [
+            _kept(again, run, step) if step in keeps else _anew(again, step, run if since == RetryFrom.FAILED else None) for step in steps
+        ]
         StepRun.objects.bulk_create(following)
         record(user=user, verb="retried", target=run, since=str(since), number=again.number)
         issue_ticket()
@@ -55,8 +60,12 @@ def retry_run(*, run: Run, user: User, since: RetryFrom = RetryFrom.START) -> Ru
 
 
 def can_resume(run: Run, steps: Sequence[StepRun]) -> bool:
-    """Would a retry from the failed step skip any?"""
-    return run.state in UNHAPPY and any(step.state == Status.SUCCESS for step in steps)
+    """Would a retry from the failed step skip any, or find what a script has remembered?"""
+    return run.state in UNHAPPY and any(step.state == Status.SUCCESS or _remembers(run, step) for step in steps)
+
+
+def _remembers(run: Run, step: StepRun) -> bool:
+    return bool(run.output_dir) and layout.kept_state(run.output_dir, step.position, step.safe_name).is_dir()
 
 
 def _run_again(run: Run, user: User) -> Run:
@@ -79,11 +88,21 @@ _RESULT = ("version_id", "version_number", "environment_key", "started_at", "fin
            "isolation_reason", "outputs", "peak_memory_bytes", "cpu_seconds")  # fmt: skip
 
 
-def _anew(again: Run, step: StepRun) -> StepRun:
+def _anew(again: Run, step: StepRun, goes_on_from: Run | None) -> StepRun:
+    """A step that runs again. When it was begun in the run that this one goes on from, it finds what it remembered there."""
     assert step.thread is not None and step.thread.current_version is not None  # check_can_run
     version = step.thread.current_version
     plan = {name: getattr(step, name) for name in _PLAN}
-    return StepRun(run=again, version=version, version_number=version.number, environment_key=step.thread.environment_id or "", **plan)
+    before = [*step.earlier_attempts, _told(step, goes_on_from)] if goes_on_from and step.started_at else []
+    environment_key = step.thread.environment_id or ""
+    return StepRun(
+        run=again, version=version, version_number=version.number, environment_key=environment_key, earlier_attempts=before, **plan
+    )
+
+
+def _told(step: StepRun, run: Run) -> dict[str, Any]:
+    """How an attempt in an earlier run ended."""
+    return {"run": run.number} | {name: getattr(step, name) for name in ("attempt", "status", "reason", "exit_code")}
 
 
 def _kept(again: Run, run: Run, step: StepRun) -> StepRun:
