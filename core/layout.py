@@ -13,7 +13,7 @@ SHOWN_LOG_ELSE = "pyscheduler.log"
 # What `threadkit` keeps in the run's directory between attempts, a folder per step; no result of the run.
 STATE = ".pyscheduler"
 # Of that, temporary files where a script has no `/tmp` of its own.
-TEMPORARY = "tmp"
+SCRATCH = "tmp"
 
 
 def data_path(*parts: str) -> Path:

@@ -267,7 +267,7 @@ def reached(level: Level, *, network: bool = False) -> dict[str, bool]:
         user = run_user(level.name, 0)
         directory = scene.runs / "own"
         place = Surroundings(interpreter(), directory, (str(scene.code),), network, user)
-        temporary = directory / layout.TEMPORARY if level.keeps_temporary else None
+        temporary = directory / layout.SCRATCH if level.keeps_temporary else None
         if temporary:
             temporary.mkdir()
         make_way(level)

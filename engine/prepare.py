@@ -177,8 +177,8 @@ def _own(directory: Path, level: Level, user: int | None, laid: list[str]) -> Pa
     if not level.keeps_temporary:
         return None
     with _state_folder(directory, user) as state:
-        _make_folder(layout.TEMPORARY, state, user)
-    return directory / layout.STATE / layout.TEMPORARY
+        _make_folder(layout.SCRATCH, state, user)
+    return directory / layout.STATE / layout.SCRATCH
 
 
 @contextlib.contextmanager
@@ -204,9 +204,9 @@ def take_back(directory: Path) -> None:
     """The run is over: its directory belongs to the platform again, and its temporary files go."""
     if os.geteuid() == 0:
         os.chown(directory, 0, 0, follow_symlinks=False)
-    if os.path.lexists(directory / layout.STATE / layout.TEMPORARY):
+    if os.path.lexists(directory / layout.STATE / layout.SCRATCH):
         with contextlib.suppress(OSError), _state_folder(directory, None) as state:
-            shutil.rmtree(layout.TEMPORARY, ignore_errors=True, dir_fd=state)
+            shutil.rmtree(layout.SCRATCH, ignore_errors=True, dir_fd=state)
 
 
 def _heading(step: StepRun) -> str:
