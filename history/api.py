@@ -23,11 +23,12 @@ from history.downloads import log_of, stream_of
 from history.failure_shapes import ChangesShape, show_changes
 from history.models import Run
 from history.querysets import Scope, failed_like, named
+from history.remaining import outlook
 from history.resource_shapes import ResourcesShape
 from history.resources import curves
 from history.retrying import RetryFrom, retry_run
 from history.services import pause_run, request_stop, resume_run
-from history.shapes import ArtifactShape, LogQuery, RetryBody, RunQuery, RunShape, show_run, show_runs
+from history.shapes import ArtifactShape, LogQuery, OneRunShape, RetryBody, RunQuery, RunShape, show_run, show_runs
 
 
 def complete(rows: "QuerySet[Run]") -> "QuerySet[Run]":
@@ -80,9 +81,11 @@ def fetch_run(request: Request, pk: int, needed: Role = Role.VIEWER) -> Run:
 
 
 class OneRun(Endpoint):
-    @call("Read a run", answer=RunShape)
+    @call("Read a run", answer=OneRunShape)
     def get(self, request: Request, pk: int) -> Response:
-        return Response(show_run(fetch(complete(Run.objects.all()), caller(request), pk=pk)))
+        run = fetch(complete(Run.objects.all()), caller(request), pk=pk)
+        ahead = outlook(run)
+        return Response({**show_run(run), "progress": ahead.progress, "eta_seconds": ahead.seconds})
 
 
 class Changes(Endpoint):

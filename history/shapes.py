@@ -57,6 +57,14 @@ class RunShape(serializers.ModelSerializer[Run]):
         ]  # fmt: skip
 
 
+class OneRunShape(RunShape):
+    progress = serializers.FloatField(allow_null=True, help_text="From 0 to 1, told or estimated from earlier runs; null when not known.")
+    eta_seconds = serializers.IntegerField(allow_null=True, help_text="What remains, by its progress or earlier runs; null when not known.")
+
+    class Meta(RunShape.Meta):
+        fields: ClassVar = [*RunShape.Meta.fields, "eta_seconds"]
+
+
 def show_run(run: Run) -> dict[str, Any]:
     """As `RunShape` has it. Lists should have read team, user and steps before."""
     shown: dict[str, Any] = _shape().to_representation(run)

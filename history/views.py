@@ -19,6 +19,7 @@ from history.changes import alike, since_success
 from history.forms import FilterForm
 from history.models import Run, StepRun
 from history.querysets import Scope, failed_like
+from history.remaining import outlook
 from history.resources import curves
 from history.retrying import RetryFrom
 from history.status import ACTIVE, BROKEN, Status
@@ -81,6 +82,7 @@ def _shown(run: Run) -> dict[str, Any]:
     # The run was read before its steps: what is shown as ended is ended in all its parts.
     steps = list(run.steps.select_related("thread", "version").defer("version__source").order_by("stage", "position"))
     done = sum(step.state.is_final for step in steps)
+    ahead = outlook(run)
     files = list(run.artifacts.all()[: MAX_FILES_SHOWN + 1])
     return {
         "run": run,
@@ -89,7 +91,8 @@ def _shown(run: Run) -> dict[str, Any]:
         "running": [step for step in steps if step.state == Status.RUNNING],
         "done": done,
         # Of a process that tells nothing, the steps that ended are known.
-        "progress": run.progress if run.progress is not None or not done else done / len(steps),
+        "progress": ahead.progress if ahead.progress is not None or not done else done / len(steps),
+        "ends_at": ahead.ends_at,
         "curves": curves(steps),
         "files": files[:MAX_FILES_SHOWN],
         "more_files": run.artifacts.count() - MAX_FILES_SHOWN if len(files) > MAX_FILES_SHOWN else 0,
