@@ -14,6 +14,7 @@ from django.utils import timezone
 from core.rows import execute, select_column, update_row
 from events.services import publish_all
 from history.failures import lost
+from history.limits import choose, limits
 from history.models import Artifact, Host, Run, StepRun
 from history.services import milliseconds, run_event
 from history.status import ALIVE, BROKEN, Status
@@ -67,7 +68,8 @@ def renew(host_key: str, boot_id: str) -> None:
 # MATERIALIZED: a plain subselect PostgreSQL may run again for each row, and each time the locked ones are skipped.
 _CLAIM = """
     WITH chosen AS MATERIALIZED (
-        SELECT id FROM history_run WHERE status = 'queued' ORDER BY priority DESC, id LIMIT %s {lock}
+        SELECT id FROM history_run WHERE status = 'queued' {within} AND NOT EXISTS (SELECT 1 FROM history_drain)
+        ORDER BY priority DESC, id LIMIT %s {lock}
     )
     UPDATE history_run
     SET status = 'running', host_key = %s, claim_token = %s, started_at = %s, lease_expires_at = %s,
@@ -93,7 +95,7 @@ _COUNT_ALIVE = """
 _SEEN = "UPDATE history_host SET seen_at = %s WHERE key = %s AND boot_id = %s"
 _VOUCH = "UPDATE history_run SET lease_expires_at = %s WHERE host_key = %s AND status IN ('running', 'paused')"
 _ANY_ALIVE = "SELECT 1 FROM history_run WHERE status IN ('running', 'paused') LIMIT 1"
-_ANY_WAITING = "SELECT 1 FROM history_run WHERE status = 'queued' LIMIT 1"
+_ANY_WAITING = "SELECT 1 FROM history_run WHERE status = 'queued' AND NOT EXISTS (SELECT 1 FROM history_drain) LIMIT 1"
 _TOLD = """
     SELECT id FROM history_run WHERE host_key = %s AND status IN ('running', 'paused')
         AND (stop_requested_at IS NOT NULL OR (pause_requested_at IS NOT NULL) <> (status = 'paused'))
@@ -123,7 +125,8 @@ def claim(host_key: str, most: int, *, isolation: str, isolation_reason: str = "
             return []
         stamp = f"{timezone.localtime(now):%Y-%m-%d_%H-%M-%S}"
         lock = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
-        taken = Run.objects.raw(_CLAIM.format(lock=lock), [free, host_key, uuid.uuid4().hex, now, now + LEASE, stamp])
+        statement = _CLAIM.format(lock=lock, within=_within_limits(free))
+        taken = Run.objects.raw(statement, [free, host_key, uuid.uuid4().hex, now, now + LEASE, stamp])
         runs = {run.pk: run for run in taken}
         if not runs:
             return []
@@ -133,6 +136,12 @@ def claim(host_key: str, most: int, *, isolation: str, isolation_reason: str = "
     for step in steps:
         step.run = runs[step.run_id]
     return sorted(steps, key=lambda step: (-step.run.priority, step.run_id, step.position))
+
+
+def _within_limits(most: int) -> str:
+    """The condition that keeps the claim to what the limits of teams, threads and processes let start; nothing when there are none."""
+    bounds = limits()
+    return f"AND id IN ({', '.join(map(str, choose(bounds, most))) or 'NULL'})" if bounds else ""
 
 
 def begin_steps(run: Run, steps: Sequence[StepRun], *, progress: float, isolation: str, isolation_reason: str = "") -> bool:

@@ -99,6 +99,9 @@ class Run(models.Model):
     artifacts: "RelatedManager[Artifact]"
     objects = TeamQuerySet["Run"].as_manager()
 
+    # What `history.why_waiting` tells; empty until it is asked, and of runs that do not wait.
+    waiting_reason = ""
+
     class Meta:
         ordering: ClassVar = ["-pk"]
         constraints: ClassVar = [

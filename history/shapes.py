@@ -15,6 +15,7 @@ from history.orders import MAX_PRIORITY
 from history.retrying import RetryFrom
 from history.status import Status, Trigger
 from history.waiting import MAX_SECONDS
+from history.why_waiting import tell_why
 
 
 class StepRunShape(serializers.ModelSerializer[StepRun]):
@@ -28,7 +29,7 @@ class StepRunShape(serializers.ModelSerializer[StepRun]):
         fields: ClassVar = [
             "position", "stage", "name", "safe_name", "thread", "version", "parameters", "on_failure", "timeout_seconds", "attempt",
             "status", "reason", "started_at", "finished_at", "duration_ms", "exit_code", "peak_memory_bytes", "cpu_seconds", "isolation",
-            "isolation_reason", "outputs", "failure",
+            "isolation_reason", "outputs", "failure", "retries", "not_before", "earlier_attempts",
         ]  # fmt: skip
 
     @extend_schema_field(FailureShape(allow_null=True))
@@ -47,6 +48,7 @@ class RunShape(serializers.ModelSerializer[Run]):
     output_dir = serializers.CharField(help_text="Relative to `media/process_runs`; empty until it starts.")
     steps = StepRunShape(many=True)
     worker = serializers.CharField(source="host_key", help_text="The host that runs it; empty until it starts.")
+    waiting_reason = serializers.CharField(help_text="Why it waits, in words; empty when it does not, and right after it was queued.")
 
     class Meta:
         model = Run
@@ -54,6 +56,7 @@ class RunShape(serializers.ModelSerializer[Run]):
             "id", "number", "status", "kind", "name", "team", "thread", "process", "schedule", "trigger", "user", "parameters", "priority",
             "queued_at", "started_at", "finished_at", "duration_ms", "exit_code", "reason", "progress", "output_dir", "steps",
             "peak_memory_bytes", "cpu_seconds", "attempt", "worker", "failure_signature", "paused_ms",
+            "retry_of", "not_before", "waiting_reason",
         ]  # fmt: skip
 
 
@@ -72,6 +75,7 @@ def show_run(run: Run) -> dict[str, Any]:
 
 
 def show_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    tell_why(runs)
     return [show_run(run) for run in runs]
 
 

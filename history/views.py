@@ -23,6 +23,7 @@ from history.remaining import outlook
 from history.resources import curves
 from history.retrying import RetryFrom
 from history.status import ACTIVE, BROKEN, Status
+from history.why_waiting import tell_why
 
 MAX_FILES_SHOWN = 200
 NARROW = frozenset({"thread", "process", "schedule"})
@@ -79,6 +80,7 @@ def show_run(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _shown(run: Run) -> dict[str, Any]:
+    tell_why([run])
     # The run was read before its steps: what is shown as ended is ended in all its parts.
     steps = list(run.steps.select_related("thread", "version").defer("version__source").order_by("stage", "position"))
     done = sum(step.state.is_final for step in steps)

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from engine.canary import IsolationUnavailable, known_report
 from engine.isolation import PLAIN
+from history import draining
 from history.models import Host, Run
 from history.overview import hosts_alive
 from history.status import ALIVE, Status
@@ -98,6 +99,9 @@ def _workers() -> Check:
 def _queue() -> Check:
     waiting = Run.objects.filter(status=Status.QUEUED)
     depth, oldest = waiting.aggregate(depth=Count("pk"), oldest=Min("queued_at")).values()
+    if drain := draining.current():
+        said = f" ({drain.reason})" if drain.reason else ""
+        return Check(DEGRADED, f"Maintenance{said}: {_waiting(depth)}, none starts.", "End it with manage.py drain --end.")
     is_old = oldest is not None and timezone.now() - oldest > QUEUE_STUCK_AFTER
     if is_old and Run.objects.filter(status__in=ALIVE).count() < settings.MAX_RUNS:
         return Check(DEGRADED, f"{_waiting(depth)} though there are free places.", "The log of the workers says why.")

@@ -50,9 +50,11 @@ def data_folder(settings: Any, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
     """Each test's platform is as well as it is itself."""
+    from history import limits
     from operations.health import memory
 
     memory.forget()
+    limits.forget()
 
 
 @dataclass(frozen=True)
