@@ -67,11 +67,12 @@ def main() -> None:
                 base = base or (took, cost)
                 rows.append(Row(f"{level}: call to record, one after the other", "ms", base[0], took))
                 rows.append(Row(f"{level}: processor time of script and isolation", "ms", base[1], cost))
-                bare = [bare_burst(script, count)[0] for _ in range(repeats)]
-                if level == "bubblewrap":
-                    bare = [sandboxed_burst(script, count) for _ in range(repeats)]
-                ours = [queued_burst(platform, thread, count) for _ in range(repeats)]
-                beside = "xargs with bubblewrap" if level == "bubblewrap" else "plain xargs"
+                is_sandboxed = level == "bubblewrap"
+                bare, ours = [], []
+                for _ in range(repeats):
+                    bare.append(sandboxed_burst(script, count) if is_sandboxed else bare_burst(script, count)[0])
+                    ours.append(queued_burst(platform, thread, count))
+                beside = "xargs with bubblewrap" if is_sandboxed else "plain xargs"
                 rates = (median([count / took for took in bare]), median([count / took for took in ours]))
                 rows.append(Row(f"{level}: {count} queued at once, beside {beside}", "runs/s", *rates, ratio_at_least(0.8)))
     notes.append("the first two rows of each level are beside plain, not beside a bare start")
