@@ -28,7 +28,7 @@ from history.resource_shapes import ResourcesShape
 from history.resources import curves
 from history.retrying import RetryFrom, retry_run
 from history.services import pause_run, request_stop, resume_run
-from history.shapes import ArtifactShape, LogQuery, OneRunShape, RetryBody, RunQuery, RunShape, show_run, show_runs
+from history.shapes import ArtifactShape, LogQuery, RetryBody, RunQuery, RunShape, show_run, show_runs
 
 
 def complete(rows: "QuerySet[Run]") -> "QuerySet[Run]":
@@ -81,11 +81,11 @@ def fetch_run(request: Request, pk: int, needed: Role = Role.VIEWER) -> Run:
 
 
 class OneRun(Endpoint):
-    @call("Read a run", answer=OneRunShape)
+    @call("Read a run", answer=RunShape)
     def get(self, request: Request, pk: int) -> Response:
         run = fetch(complete(Run.objects.all()), caller(request), pk=pk)
         ahead = outlook(run)
-        return Response({**show_run(run), "progress": ahead.progress, "eta_seconds": ahead.seconds})
+        return Response(show_run(run) | {"progress": ahead.progress, "eta_seconds": ahead.seconds})
 
 
 class Changes(Endpoint):

@@ -44,7 +44,10 @@ class RunShape(serializers.ModelSerializer[Run]):
     schedule = serializers.IntegerField(source="schedule_id", allow_null=True)
     user = serializers.CharField(source="user.username", default=None, allow_null=True)
     duration_ms = serializers.IntegerField(allow_null=True, help_text="To the end, or to now while it runs.")
-    progress = serializers.FloatField(allow_null=True, help_text="From 0 to 1; null when not known.")
+    progress = serializers.FloatField(allow_null=True, help_text="From 0 to 1; null when not known. Of one run also by earlier ones.")
+    eta_seconds = serializers.IntegerField(
+        default=None, allow_null=True, help_text="What remains of a run that is read alone and running; null when not known."
+    )
     output_dir = serializers.CharField(help_text="Relative to `media/process_runs`; empty until it starts.")
     steps = StepRunShape(many=True)
     worker = serializers.CharField(source="host_key", help_text="The host that runs it; empty until it starts.")
@@ -55,17 +58,9 @@ class RunShape(serializers.ModelSerializer[Run]):
         fields: ClassVar = [
             "id", "number", "status", "kind", "name", "team", "thread", "process", "schedule", "trigger", "user", "parameters", "priority",
             "queued_at", "started_at", "finished_at", "duration_ms", "exit_code", "reason", "progress", "output_dir", "steps",
-            "peak_memory_bytes", "cpu_seconds", "attempt", "worker", "failure_signature", "paused_ms",
+            "peak_memory_bytes", "cpu_seconds", "attempt", "worker", "failure_signature", "paused_ms", "eta_seconds",
             "retry_of", "not_before", "waiting_reason",
         ]  # fmt: skip
-
-
-class OneRunShape(RunShape):
-    progress = serializers.FloatField(allow_null=True, help_text="From 0 to 1, told or estimated from earlier runs; null when not known.")
-    eta_seconds = serializers.IntegerField(allow_null=True, help_text="What remains, by its progress or earlier runs; null when not known.")
-
-    class Meta(RunShape.Meta):
-        fields: ClassVar = [*RunShape.Meta.fields, "eta_seconds"]
 
 
 def show_run(run: Run) -> dict[str, Any]:

@@ -51,6 +51,11 @@ RUN = {
     "cpu_seconds",
     "attempt",
     "worker",
+    "paused_ms",
+    "retry_of",
+    "not_before",
+    "waiting_reason",
+    "eta_seconds",
     "failure_signature",
 }
 
