@@ -73,7 +73,7 @@ def _plans(user: User, team: Team, steps: Sequence[dict[str, Any]]) -> list[Step
     plans: list[StepPlan] = []
     for step in steps:
         stage = step.get("stage", plans[-1].stage + 1 if plans else 1)
-        details = {name: step[name] for name in ("parameters", "timeout_seconds") if name in step}
+        details = {name: step[name] for name in ("parameters", "timeout_seconds", "retries") if name in step}
         plans.append(StepPlan(thread=threads[step["thread"]], stage=stage, on_failure=step.get("on_failure", OnFailure.STOP), **details))
     return plans
 

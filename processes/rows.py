@@ -28,6 +28,7 @@ class StepRow:
     beside: bool = False
     on_failure: str = OnFailure.STOP
     timeout: str = ""
+    retries: str = ""
     pairs: list[tuple[str, str]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -35,7 +36,7 @@ class StepRow:
     def is_tuned(self) -> bool:
         """Has something set that differs from a step as it is added."""
         typed = any(name.strip() or value.strip() for name, value in self.pairs)
-        return bool(self.timeout or typed or self.faults or self.on_failure != OnFailure.STOP)
+        return bool(self.timeout or self.retries or typed or self.faults or self.on_failure != OnFailure.STOP)
 
 
 def new_row(thread: Thread) -> StepRow:
@@ -50,6 +51,7 @@ def rows_of(steps: Sequence[Step]) -> list[StepRow]:
         row.beside = before is not None and before.stage == step.stage
         row.on_failure = step.on_failure
         row.timeout = str(step.timeout_seconds or "")
+        row.retries = "" if step.retries is None else str(step.retries)
         row.pairs = to_rows(step.parameters)
         rows.append(row)
     return rows
@@ -63,7 +65,8 @@ def rows_sent(data: QueryDict, threads: Mapping[int, Thread]) -> list[StepRow]:
         thread = threads.get(natural(thread_id) or 0)
         if thread is not None:
             pairs = list(zip(data.getlist(f"name-{key}"), data.getlist(f"value-{key}"), strict=False))
-            rows.append(StepRow(key, thread, beside == "1" and bool(rows), on_failure, timeout.strip(), pairs))
+            retries = data.get(f"retries-{key}", "").strip()
+            rows.append(StepRow(key, thread, beside == "1" and bool(rows), on_failure, timeout.strip(), retries, pairs))
     return rows
 
 
@@ -88,7 +91,11 @@ def plans_of(rows: Sequence[StepRow]) -> list[StepPlan]:
         if row.timeout and timeout is None:
             faults[f"steps.{position}.timeout_seconds"] = ["The timeout is a whole number of seconds, or empty for the thread's own."]
             continue
-        plans.append(StepPlan(row.thread, stage, parameters, row.on_failure, timeout))
+        retries = natural(row.retries)
+        if row.retries and retries is None:
+            faults[f"steps.{position}.retries"] = ["Retries are a whole number, or empty for the thread's own."]
+            continue
+        plans.append(StepPlan(row.thread, stage, parameters, row.on_failure, timeout, retries))
     if faults:
         raise InvalidInput("Some steps cannot be used.", fields=faults)
     return plans

@@ -18,6 +18,7 @@ from events.services import publish
 from processes.models import MAX_STEPS, OnFailure, Process, Step
 from processes.references import reference_fault
 from threads.models import Thread
+from threads.repeats import retries_fault
 from threads.services import timeout_fault
 
 
@@ -30,6 +31,7 @@ class StepPlan:
     parameters: dict[str, Any] = field(default_factory=dict)
     on_failure: str = OnFailure.STOP
     timeout_seconds: int | None = None
+    retries: int | None = None
 
 
 def create_process(
@@ -134,6 +136,7 @@ def _write_steps(process: Process, steps: Sequence[StepPlan]) -> None:
             parameters=step.parameters,
             on_failure=step.on_failure,
             timeout_seconds=step.timeout_seconds,
+            retries=step.retries,
         )
         for position, step in enumerate(ordered, start=1)
     )
@@ -149,6 +152,8 @@ def _faults(team: Team, step: StepPlan) -> list[tuple[str, str]]:
         faults.append(("on_failure", f"Use one of {', '.join(OnFailure.values)}."))
     if step.timeout_seconds is not None and (fault := timeout_fault(step.timeout_seconds)):
         faults.append(("timeout_seconds", fault))
+    if step.retries is not None and (fault := retries_fault(step.retries)):
+        faults.append(("retries", fault))
     try:
         check_parameters(step.parameters)
     except InvalidInput as error:

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from core.endpoint import PageQuery, Strict
 from core.fields import Id, Parameters, Several, Text, Whole
 from processes.models import MAX_STEPS, OnFailure, Process, Step
-from threads.models import MAX_TIMEOUT_SECONDS
+from threads.models import MAX_RETRIES, MAX_TIMEOUT_SECONDS
 from threads.summaries import RunBrief, RunStats
 
 MAX_STAGE = 10_000
@@ -19,7 +19,7 @@ class StepShape(serializers.ModelSerializer[Step]):
 
     class Meta:
         model = Step
-        fields: ClassVar = ["position", "stage", "thread", "parameters", "on_failure", "timeout_seconds"]
+        fields: ClassVar = ["position", "stage", "thread", "parameters", "on_failure", "timeout_seconds", "retries"]
 
 
 class ProcessShape(serializers.ModelSerializer[Process]):
@@ -56,6 +56,7 @@ class StepBody(Strict):
     timeout_seconds = Whole(
         required=False, allow_null=True, min_value=1, max_value=MAX_TIMEOUT_SECONDS, help_text="The thread's own when null."
     )
+    retries = Whole(required=False, allow_null=True, min_value=0, max_value=MAX_RETRIES, help_text="The thread's own when null.")
 
 
 class ProcessBody(Strict):

@@ -23,6 +23,7 @@ from threads.building import settle_environment
 from threads.checks import check_syntax, decode_source
 from threads.limits import LIMITS, limit_faults
 from threads.models import MAX_TIMEOUT_SECONDS, Folder, Thread, ThreadDraft, ThreadType, ThreadVersion, VersionFile
+from threads.repeats import REPEATS, repeat_faults
 from threads.uploads import FIRST_FILENAME, CheckedFile, Content, Upload, check_content, files_of, laid_together, name_from
 
 FIRST_SOURCE = '"""What this script does, in a sentence."""\n\nprint("Hello from PyScheduler")\n'
@@ -45,7 +46,7 @@ def create_thread(
 ) -> Thread:
     """A new thread. With `script` or `source` it has version 1 and can run; with neither a draft to begin with.
 
-    Without a name it takes the script's. `settings_given`: those of `SETTINGS` and `ENVIRONMENT`.
+    Without a name it takes the script's. `settings_given`: those of `SETTINGS`, `REPEATS` and `ENVIRONMENT`.
     """
     require(user, team, Role.EDITOR)
     name = clean_name(name or (name_from(script) if script else ""))
@@ -190,7 +191,7 @@ def timeout_fault(seconds: Any) -> str | None:
 
 
 def _checked_fields(team: Team, given: dict[str, Any]) -> dict[str, Any]:
-    check_known(given, ("name", "folder", *SETTINGS, *ENVIRONMENT))
+    check_known(given, ("name", "folder", *SETTINGS, *REPEATS, *ENVIRONMENT))
     if given.get("folder") and given["folder"].team_id != team.pk:
         raise InvalidInput.of("folder", "That folder belongs to another team.")
     if "type" in given and given["type"] not in ThreadType.values:
@@ -200,7 +201,7 @@ def _checked_fields(team: Team, given: dict[str, Any]) -> dict[str, Any]:
     clean_requirements(given.get("requirements", ""))
     if "timeout_seconds" in given and (fault := timeout_fault(given["timeout_seconds"])):
         raise InvalidInput.of("timeout_seconds", fault)
-    if faults := limit_faults(given):
+    if faults := limit_faults(given) | repeat_faults(given):
         raise InvalidInput("Some limits cannot be used.", fields=faults)
     return given | ({"name": clean_name(given["name"])} if "name" in given else {})
 

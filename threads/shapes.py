@@ -10,7 +10,18 @@ from core.endpoint import PageQuery, Strict
 from core.fields import Id, Several, Text, Whole
 from environments.shapes import EnvironmentBrief, brief
 from threads.limits import LIMITS
-from threads.models import MAX_TIMEOUT_SECONDS, Folder, Thread, ThreadDraft, ThreadType, ThreadVersion, VersionFile, default_timeout
+from threads.models import (
+    MAX_RETRIES,
+    MAX_TIMEOUT_SECONDS,
+    Folder,
+    Thread,
+    ThreadDraft,
+    ThreadType,
+    ThreadVersion,
+    VersionFile,
+    default_timeout,
+)
+from threads.repeats import MAX_CODES, MAX_DELAY_SECONDS, MAX_RUNS, REPEATS
 from threads.summaries import RunBrief, RunStats
 from threads.variable_shapes import Env, env_of
 
@@ -36,7 +47,7 @@ class ThreadShape(serializers.ModelSerializer[Thread]):
         model = Thread
         fields: ClassVar = [
             "id", "team", "folder", "name", "safe_name", "type", "description", "source", "version", "files",
-            "python_version", "requirements", "environment", "env", "timeout_seconds", *LIMITS, "network", "enabled",
+            "python_version", "requirements", "environment", "env", "timeout_seconds", *LIMITS, "network", *REPEATS, "enabled",
             "created_at", "updated_at", "last_run", "stats",
         ]  # fmt: skip
 
@@ -79,6 +90,21 @@ class ThreadBody(Strict):
     output_limit_mb = limit("output_limit_mb", "What it may print, in MiB; null for no end of the run, but the platform cuts its log.")
     directory_limit_mb = limit("directory_limit_mb", "What its directory may hold, in MiB; null for the platform's limit.")
     network = serializers.BooleanField(required=False, default=True, help_text="False runs it without a network.")
+    max_runs = Whole(
+        required=False, allow_null=True, default=None, min_value=1, max_value=MAX_RUNS, help_text="Runs at once; null for no limit."
+    )
+    retries = Whole(required=False, default=0, min_value=0, max_value=MAX_RETRIES, help_text="How often a failure is tried again.")
+    retry_delay_seconds = Whole(
+        required=False,
+        default=10,
+        min_value=1,
+        max_value=MAX_DELAY_SECONDS,
+        help_text="Before the first retry; doubled each time, an hour at most.",
+    )
+    retry_exit_codes = Several(
+        child=Whole(min_value=-64, max_value=255), required=False, default=list, max_length=MAX_CODES,
+        help_text="Only these are tried again; every failure when empty, a time-out and a loss to a reboot too.",
+    )  # fmt: skip
     enabled = serializers.BooleanField(required=False, default=True)
     python_version = Text(
         required=False, allow_blank=True, max_length=20, default="", help_text="Such as `3.12`; empty for the platform's own."

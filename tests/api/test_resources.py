@@ -27,6 +27,16 @@ THREAD = {
     "environment",
     "env",
     "timeout_seconds",
+    "memory_limit_mb",
+    "cpu_limit",
+    "process_limit",
+    "output_limit_mb",
+    "directory_limit_mb",
+    "network",
+    "max_runs",
+    "retries",
+    "retry_delay_seconds",
+    "retry_exit_codes",
     "enabled",
     "created_at",
     "updated_at",
@@ -229,7 +239,7 @@ def test_a_schedule_is_made_changed_toggled_and_run(editor: Caller, make_thread:
     assert editor.ok("POST", f"{path}/toggle")["enabled"] is True
     run = editor.ok("POST", f"{path}/run", {}, 201)
     assert (run["schedule"], run["user"]) == (schedule["id"], "editor")
-    assert editor.ok("GET", f"{path}/runs")["results"] == [run]
+    assert [found["id"] for found in editor.ok("GET", f"{path}/runs")["results"]] == [run["id"]]
     again = editor.ok("GET", path)
     assert (again["last_run"]["id"], again["run_count"]) == (run["id"], 1)
     assert editor.ok("PATCH", path, {"kind": "interval", "interval_seconds": 3600})["cron"] == ""

@@ -95,7 +95,7 @@ def test_the_order_changes_and_steps_go(people: People, as_user: AsUser, make_th
         ({"timeout": "0"}, "from 1 to"),
         ({"timeout": "soon"}, "The timeout is a whole number of seconds"),
         ({"timeout": "9" * 30}, "The timeout is a whole number of seconds"),
-        ({"on_failure": "explode"}, "Use one of stop, continue."),
+        ({"on_failure": "explode"}, "Use one of stop, continue, rescue."),
         ({"": "orphan"}, "Parameter 1 has a value but no name."),
     ],
 )
