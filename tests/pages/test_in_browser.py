@@ -460,10 +460,10 @@ def test_a_process_says_that_its_changes_are_not_saved(place: Installation, page
 def test_an_error_takes_the_place_of_good_news(place: Installation, page: Any) -> None:
     page.goto(f"/threads/{new_thread(place, 'Good and bad')}")
     settings = page.locator("#thread-settings")
-    settings.locator("summary").click()
+    settings.locator("summary").first.click()
     settings.get_by_role("button", name="Save settings").click()
     page.get_by_text("The settings are saved.").wait_for()
-    settings.locator("summary").click()
+    settings.locator("summary").first.click()
     settings.get_by_label("Timeout in seconds").fill("0")
     settings.get_by_role("button", name="Save settings").click()
     settings.locator(".errors").first.wait_for()
