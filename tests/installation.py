@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import resource
-import select
 import shutil
 import signal
 import socket
@@ -16,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlencode
+
+from tests.readable import readable
 
 ROOT = Path(__file__).resolve().parent.parent
 WEB = "import os, django; os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'pyscheduler.settings'); django.setup(); "
@@ -160,8 +161,7 @@ class Listening:
     def _until(self, mark: bytes, seconds: float) -> bytes | None:
         deadline = time.monotonic() + seconds
         while mark not in self.buffer:
-            ready, _, _ = select.select([self.socket], [], [], max(0.0, deadline - time.monotonic()))
-            data = self.socket.recv(65536) if ready else b""
+            data = self.socket.recv(65536) if readable([self.socket], deadline - time.monotonic()) else b""
             if not data:
                 return None
             self.buffer += data
@@ -189,8 +189,7 @@ class Listening:
         """Has the server ended the stream (within so long)?"""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            ready, _, _ = select.select([self.socket], [], [], max(0.0, deadline - time.monotonic()))
-            if ready and not self.socket.recv(65536):
+            if readable([self.socket], deadline - time.monotonic()) and not self.socket.recv(65536):
                 return True
         return False
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import select
 import socket
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.installation import Installation, Listening
+from tests.readable import readable
 
 pytestmark = pytest.mark.once
 
@@ -72,7 +72,7 @@ def answer(client: socket.socket, seconds: float = 30) -> bytes:
     """What comes until the server closes, or for so long."""
     deadline, said = time.monotonic() + seconds, b""
     with contextlib.suppress(ConnectionResetError):
-        while (left := deadline - time.monotonic()) > 0 and select.select([client], [], [], left)[0]:
+        while (left := deadline - time.monotonic()) > 0 and readable([client], left):
             if not (data := client.recv(65536)):
                 break
             said += data
@@ -84,7 +84,7 @@ def is_closed(client: socket.socket, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     try:
         while (left := deadline - time.monotonic()) > 0:
-            if select.select([client], [], [], left)[0] and not client.recv(65536):
+            if readable([client], left) and not client.recv(65536):
                 return True
     except ConnectionResetError:
         return True
@@ -154,7 +154,7 @@ def test_who_shows_a_session_or_a_key_may_send_much(clients: Clients, shown: str
 def test_bodies_under_way_share_a_room_and_give_it_back(web: Installation, clients: Clients) -> None:
     head = f"POST /echo HTTP/1.1\r\nAuthorization: x\r\nContent-Length: {7 * MB}\r\n"
     waiting = [clients.ask(head, rest=b"x" * (7 * MB - 1)) for _ in range(3)]
-    refused = select.select(waiting, [], [], 30)[0]
+    refused = readable(waiting, 30)
     assert len(refused) == 1, "two have room, whichever come first"
     said = answer(refused[0])
     assert said.startswith(b"HTTP/1.1 503")

@@ -41,7 +41,7 @@ def shows_line(page: Page, number: int) -> None:
 def test_the_log_is_whole_after_the_web_server_was_killed(visit: Visit, site: Platform) -> None:
     run = site.run_script(TALKER, "Talker")["id"]
     visitor = visit()
-    visitor.forgive(r"net::ERR_(INCOMPLETE_CHUNKED|CONNECTION|EMPTY)")
+    visitor.forgive(r"net::ERR_(INCOMPLETE_CHUNKED|CONNECTION|EMPTY)", "Failed to fetch")
     page = visitor.page
     visitor.go(f"/history/{run}")
     page.evaluate("window.same = true")
@@ -61,7 +61,7 @@ def test_the_log_is_whole_after_the_web_server_was_killed(visit: Visit, site: Pl
 def test_the_run_ends_in_words_also_when_the_server_is_away_at_its_end(visit: Visit, site: Platform) -> None:
     run = site.run_script(WAIT + "print('begun', flush=True)\nwait('end')\nprint('ended')\n", "Quiet end")["id"]
     visitor = visit()
-    visitor.forgive(r"net::ERR_")
+    visitor.forgive(r"net::ERR_", "Failed to fetch")
     page = visitor.page
     visitor.go(f"/history/{run}")
     expect(page.locator("ps-log")).to_contain_text("begun")

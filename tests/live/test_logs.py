@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import select
 import socket
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.installation import Installation, add, memory, sockets
+from tests.readable import readable
 
 
 def text_of(messages: list[tuple[str, Any]]) -> str:
@@ -169,6 +169,6 @@ def test_slow_readers_of_a_log_do_not_keep_others_from_it(site: Installation, ru
         for _ in range(40):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=30))
             client.sendall(f"{head}\r\n".encode())
-        assert select.select([client], [], [], 30)[0]
+        assert readable([client], 30)
         status, headers, body = site.request("GET", path, headers=site.cookie("viewer"))
     assert (status, headers["content-length"], len(body)) == (200, "6400000", 6_400_000)
