@@ -20,6 +20,7 @@ class StepFormSet(VerbFormSet):
                 parameters=row["parameters"] or {},
                 on_failure=row["on_failure"],
                 timeout_seconds=row["timeout_seconds"],
+                retries=row["retries"],
             )
             for row in self.filled()
         ]
@@ -29,7 +30,7 @@ class StepFormSet(VerbFormSet):
 class StepInline(VerbInline):
     model = Step
     formset = StepFormSet
-    fields = ("stage", "thread", "on_failure", "timeout_seconds", "parameters")
+    fields = ("stage", "thread", "on_failure", "timeout_seconds", "retries", "parameters")
     autocomplete_fields = ("thread",)
 
 
@@ -66,7 +67,7 @@ class ProcessAdmin(VerbAdmin):
 class StepAdmin(RecordAdmin):
     """Steps of all processes at a glance; they are changed on the page of their process."""
 
-    list_display = ("process", "position", "stage", "thread", "on_failure", "timeout_seconds")
+    list_display = ("process", "position", "stage", "thread", "on_failure", "timeout_seconds", "retries")
     list_filter = ("on_failure", "process__team")
     list_select_related = ("process", "thread")
     search_fields = ("process__name", "thread__name")

@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.models import ApiKey, AuditEntry, Membership, Team, User
 from accounts.roles import Role
 from accounts.services import create_api_key, create_team, set_member
+from environments.models import Environment, EnvironmentBuild
 from events.models import Event
 from history.models import Artifact, Drain, Host, Run, StepRun
 from history.status import Status
@@ -25,7 +26,7 @@ from threads.services import create_folder
 from threads.uploads import Upload
 from threads.variables import set_variable
 
-APPS = ("accounts", "events", "threads", "processes", "history", "schedules", "operations")
+APPS = ("accounts", "events", "environments", "threads", "processes", "history", "schedules", "operations")
 OURS = [model for label in APPS for model in apps.get_app_config(label).get_models()]
 
 
@@ -58,6 +59,8 @@ def full(people, make_thread, make_process, make_run):
     Artifact.objects.create(run=run, path="out.csv", size_bytes=3, modified_at=timezone.now())
     Host.objects.create(key="here")
     Drain.objects.create(pk=1, reason="Upgrade")
+    environment = Environment.objects.create(key="e" * 64, python_version="3.13.1")
+    EnvironmentBuild.objects.create(wish="w" * 64, environment=environment)
     ClockLease.objects.get_or_create(name="clock")
     Milestone.objects.create(name="something")
     set_variable(team=people.team, user=people.editor, name="TOKEN", value="nobody-reads-me", is_secret=True)
@@ -96,7 +99,7 @@ def test_the_record_cannot_be_changed(operator, full, model):
 
 def thread_form(team, **changes):
     form = {"team": team.pk, "name": "Hello World", "type": "data", "timeout_seconds": 60, "enabled": "on", "source": "print('a')\r\n"}
-    return form | changes
+    return form | {"retries": 0, "retry_delay_seconds": 10, "retry_exit_codes": ""} | changes
 
 
 def test_a_thread_made_here_gets_a_safe_name_and_a_version(operator, people):
@@ -131,6 +134,18 @@ def test_a_changed_source_makes_a_version_and_an_unchanged_one_does_not(operator
     operator.post(page, same | {"source": "print('new')\n"})
     thread.refresh_from_db()
     assert (thread.current_version.number, thread.current_version.source) == (2, "print('new')\n")
+
+
+def test_limits_and_retries_of_a_thread_are_set_here(operator, make_thread, people):
+    thread = make_thread(source="print('a')\n")
+    page = address(Thread, "change", thread.pk)
+    form = thread_form(people.team, memory_limit_mb=256, max_runs=2, retries=3, retry_delay_seconds=5, retry_exit_codes="[1, -9]")
+    assert operator.post(page, form).status_code == 302
+    thread.refresh_from_db()
+    assert (thread.memory_limit_mb, thread.max_runs) == (256, 2)
+    assert (thread.retries, thread.retry_delay_seconds, thread.retry_exit_codes) == (3, 5, [1, -9])
+    refused = operator.post(page, form | {"retry_exit_codes": "[1000]"}).context["adminform"].form.errors
+    assert "exit codes" in refused["retry_exit_codes"][0]
 
 
 def steps_form(*rows, initial=0):
@@ -168,6 +183,16 @@ def test_a_step_is_taken_out_of_a_process(operator, people, make_process, make_t
     form = {"name": process.name, "enabled": "on"} | steps_form(rows[0] | {"DELETE": "on"}, rows[1], initial=2)
     assert operator.post(address(Process, "change", process.pk), form).status_code == 302
     assert [step.thread.name for step in process.steps.all()] == ["Second"]
+
+
+def test_steps_keep_what_they_had_when_one_is_changed(operator, people, make_process, make_thread):
+    process = make_process(threads=[make_thread("First")])
+    process.steps.update(retries=4, on_failure="continue")
+    step = process.steps.get()
+    row = {"id": step.pk, "process": process.pk, "stage": 1, "thread": step.thread_id, "on_failure": "continue", "retries": 4}
+    form = {"name": process.name, "enabled": "on"} | steps_form(row | {"timeout_seconds": 60}, initial=1)
+    assert operator.post(address(Process, "change", process.pk), form).status_code == 302
+    assert process.steps.values_list("timeout_seconds", "retries", "on_failure").get() == (60, 4, "continue")
 
 
 def test_a_schedule_is_made_and_changed_through_its_service(operator, people, make_thread):

@@ -10,6 +10,7 @@ from accounts.access import person
 from core.admin import RecordAdmin, RecordInline, VerbAdmin, VerbForm, for_each, switch_actions
 from core.errors import InvalidInput
 from threads.models import Folder, Thread, ThreadDraft, ThreadVersion, Variable, VersionFile
+from threads.repeats import REPEATS
 from threads.services import (
     ENVIRONMENT,
     SETTINGS,
@@ -40,12 +41,16 @@ class SourceField(forms.CharField):
 class ThreadForm(VerbForm):
     source = SourceField(help_text="Saving a changed source makes a new version. Leave empty to begin a new thread as a draft.")
 
-    SETTINGS = (*SETTINGS, *ENVIRONMENT)
+    SETTINGS = (*SETTINGS, *REPEATS, *ENVIRONMENT)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         if self.instance.pk:
             self.initial["source"] = ThreadDraft.objects.values_list("source", flat=True).get(thread=self.instance.pk)
+
+    def clean_retry_exit_codes(self) -> list[int]:
+        """None of them, like an empty field, is every failure."""
+        return self.cleaned_data["retry_exit_codes"] or []
 
     def carry_out(self, user: Any, row: Thread | None) -> Thread:
         if row is None:
