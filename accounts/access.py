@@ -76,6 +76,12 @@ def require(user: User | AnonymousUser, team: Team, needed: Role) -> None:
         raise Forbidden(f"This needs the {needed.label} role ({MEANINGS[needed]}); in {team.name} you are {role.label}.")
 
 
+def require_operator(user: User | AnonymousUser, what: str, needed: Role = Role.OWNER) -> None:
+    """Returns for an operator whose key, if he comes by one, reaches so far; else Forbidden. `what` begins its message."""
+    if not isinstance(user, User) or not sees_all(user) or not _capped(user, Role.OWNER).covers(needed):
+        raise Forbidden(f"{what} is for operators alone.")
+
+
 def require_somewhere(user: User | AnonymousUser, needed: Role) -> list[Team]:
     """The teams in which the user holds the role or a higher one; Forbidden when there is none."""
     teams = teams_where(user, needed)

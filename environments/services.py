@@ -19,10 +19,10 @@ from django.db.models import F
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from accounts.access import require_operator
 from accounts.models import User
-from accounts.querysets import sees_all
 from core import layout
-from core.errors import Conflict, Forbidden, InvalidInput
+from core.errors import Conflict, InvalidInput
 from environments import resolver
 from environments.models import UNDER_WAY, BuildStatus, Environment, EnvironmentBuild, EnvironmentState
 from environments.pythons import OLDEST, Python, choose, found_pythons
@@ -34,6 +34,7 @@ START_BUILDER, QUEUE = "threads.building.start_builder", "pyscheduler"
 FRESH = timedelta(days=1)
 MAX_LOG = 200_000
 UNUSED_DAYS = 30
+_WHAT = "The care for environments, which teams share,"
 _START_SECONDS = 20
 READY, LOCK, USED = "ready.json", "requirements.lock", "used"
 
@@ -60,7 +61,7 @@ def ask_for(wish: Wish, *, user: User | None, again: bool = False) -> Environmen
 
 def remake_environment(environment: Environment, *, user: User) -> EnvironmentBuild:
     """A build that makes this very one again where it is broken or was collected; one that is whole stays as it is. For operators."""
-    _for_operators(user)
+    require_operator(user, _WHAT)
     wish = hashlib.sha256(f"remake {environment.key}".encode()).hexdigest()
     if found := EnvironmentBuild.objects.filter(wish=wish, status__in=UNDER_WAY).first():
         return found
@@ -238,12 +239,6 @@ def _is_whole(key: str) -> bool:
     return (folder / READY).exists() and (folder / USED).exists() and not health_of(key)
 
 
-def _for_operators(user: User) -> None:
-    """Environments belong to no team."""
-    if not sees_all(user):
-        raise Forbidden("Environments are shared by teams: an administrator looks after them.")
-
-
 def health_of(key: str) -> str:
     """What is wrong with an environment on this host; empty when its interpreter starts and its packages fit together."""
     folder = layout.environment_folder(key)
@@ -319,7 +314,7 @@ def _held(path: Path, *, keep: bool = True) -> Iterator[int]:
 
 def check_environment(environment: Environment, *, user: User) -> Environment:
     """Look whether it still works on this host, and record what was found. For operators; takes about half a second."""
-    _for_operators(user)
+    require_operator(user, _WHAT)
     health = health_of(environment.key)
     state = EnvironmentState.BROKEN if health else EnvironmentState.READY
     rows = Environment.objects.filter(pk=environment.pk).exclude(state=EnvironmentState.COLLECTED)
@@ -331,7 +326,7 @@ def check_environment(environment: Environment, *, user: User) -> Environment:
 def collect_unused(*, days: int, user: User | None = None) -> list[Environment]:
     """Take those off the disk that no thread uses and no run used for so many days; their rows stay. For operators, or the platform."""
     if user:
-        _for_operators(user)
+        require_operator(user, _WHAT)
     unused: dict[str, Any] = {"threads": None}
     collected = []
     for environment in Environment.objects.filter(**unused).exclude(state=EnvironmentState.COLLECTED):

@@ -2,10 +2,9 @@
 
 from django.db import transaction
 
+from accounts.access import require_operator
 from accounts.models import User
-from accounts.querysets import sees_all
 from accounts.services import record
-from core.errors import Forbidden
 from history.models import Drain
 from history.queue import issue_ticket
 
@@ -37,5 +36,5 @@ def end_drain(*, user: User | None) -> bool:
 
 
 def _check(user: User | None) -> None:
-    if user is not None and not sees_all(user):
-        raise Forbidden("Only an operator can begin or end maintenance.")
+    if user is not None:
+        require_operator(user, "Maintenance")

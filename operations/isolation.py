@@ -6,10 +6,10 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+from accounts.access import require_operator
 from accounts.models import User
-from accounts.querysets import sees_all
+from accounts.roles import Role
 from accounts.services import record
-from core.errors import Forbidden
 from engine.canary import IsolationUnavailable, Report, find_out, known_report
 from engine.isolation import LEVELS
 from history.models import Host
@@ -17,23 +17,18 @@ from history.models import Host
 
 def isolation_report(*, user: User) -> Report | None:
     """What is known of this host; None before its first run. For operators."""
-    _require_operator(user)
+    require_operator(user, "Isolation", Role.VIEWER)
     return known_report()
 
 
 def try_isolation(*, user: User) -> Report:
     """Have the canary try the levels now: runs that start from now on go by what it finds. For operators."""
-    _require_operator(user)
+    require_operator(user, "Isolation")
     report = find_out()
     with transaction.atomic():
         host, _ = Host.objects.get_or_create(key=settings.HOST_KEY)
         record(user=user, verb="tried isolation of", target=host, level=_level(report))
     return report
-
-
-def _require_operator(user: User) -> None:
-    if not sees_all(user):
-        raise Forbidden("Isolation is a matter of operators.")
 
 
 def _level(report: Report) -> str | None:

@@ -184,6 +184,13 @@ def test_isolation_is_told_to_operators_alone(people: Any, by_key: Any, settings
     assert operator.ok("GET", "audit")["results"][0]["verb"] == "tried isolation of"
 
 
+def test_a_key_lets_an_operator_do_no_more_than_its_scopes(people: Any, by_key: Any, settings: Any) -> None:
+    settings.ISOLATION = "plain"
+    reader = by_key(people.operator, scopes=["read"])
+    assert reader.ok("GET", "isolation")["level"] is None
+    reader.refused("POST", "isolation", status=403)
+
+
 def test_a_host_that_can_isolate_nothing_degrades_health(parts: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(canary, "_missing", lambda name: None if name == "plain" else canary.Attempt(name, "it is not here", "Get it."))
     canary.find_out()
