@@ -15,6 +15,7 @@ from accounts.services import (
     create_api_key,
     create_team,
     delete_user,
+    limit_team,
     record,
     remove_member,
     rename_team,
@@ -108,9 +109,12 @@ class UserAdmin(WithMembers, RemovalAdmin, StockUserAdmin):
 
 class TeamForm(VerbForm):
     def carry_out(self, user: Any, row: Team | None) -> Team:
+        changes = self.changes("name", "max_runs")
         if row is None:
-            return create_team(name=self.cleaned_data["name"], user=user)
-        return rename_team(team=row, user=user, name=self.cleaned_data["name"])
+            row = create_team(name=self.cleaned_data["name"], user=user)
+        elif "name" in changes:
+            row = rename_team(team=row, user=user, name=changes["name"])
+        return limit_team(team=row, user=user, max_runs=changes["max_runs"]) if "max_runs" in changes else row
 
 
 @admin.register(Team)
@@ -118,7 +122,7 @@ class TeamAdmin(WithMembers, VerbAdmin):
     """A team's address stays as it was given. Teams are not deleted here: their whole history would go with them."""
 
     form = TeamForm
-    fields = ("name", "slug", "run_counter", "created_at")
+    fields = ("name", "slug", "max_runs", "run_counter", "created_at")
     readonly_fields = ("slug", "run_counter", "created_at")
     list_display = ("name", "slug", "run_counter", "created_at")
     search_fields = ("name", "slug")

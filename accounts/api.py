@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth import authenticate, login, logout
+from django.db import transaction
 from django.middleware.csrf import get_token
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -76,8 +77,9 @@ class Teams(Endpoint):
     def post(self, request: Request) -> Response:
         """You become its owner."""
         user = caller(request)
-        team = services.create_team(user=user, **self.body(TeamBody))
-        return Response(_shown(user, team), status=201)
+        given = self.body(TeamBody)
+        team = services.create_team(user=user, name=given["name"])
+        return Response(_shown(user, _limited(user, team, given)), status=201)
 
 
 class OneTeam(Endpoint):
@@ -85,11 +87,19 @@ class OneTeam(Endpoint):
     def get(self, request: Request, pk: int) -> Response:
         return Response(_shown(caller(request), _team(request, pk)))
 
-    @call("Rename a team", body=TeamBody, answer=TeamShape)
+    @call("Change a team", body=TeamBody, answer=TeamShape)
     def patch(self, request: Request, pk: int) -> Response:
         """The slug stays as it is."""
-        team = services.rename_team(team=_team(request, pk), user=caller(request), name=self.body(TeamBody)["name"])
-        return Response(_shown(caller(request), team))
+        user, team, given = caller(request), _team(request, pk), self.body(TeamBody, partial=True)
+        with transaction.atomic():
+            if "name" in given:
+                team = services.rename_team(team=team, user=user, name=given["name"])
+            team = _limited(user, team, given)
+        return Response(_shown(user, team))
+
+
+def _limited(user: User, team: Team, given: dict[str, Any]) -> Team:
+    return services.limit_team(team=team, user=user, max_runs=given["max_runs"]) if "max_runs" in given else team
 
 
 def _shown(user: User, team: Team) -> Any:

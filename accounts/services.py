@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.access import require
 from accounts.models import ApiKey, AuditEntry, Membership, Team, User
 from accounts.roles import Role, Scope
+from core.checks import runs_fault
 from core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from core.names import clean_name, first_free, safe_name
 
@@ -63,6 +64,18 @@ def rename_team(*, team: Team, user: User, name: str) -> Team:
     team.name = clean_name(name)
     team.save(update_fields=["name"])
     record(user=user, verb="renamed", target=team, team=team)
+    return team
+
+
+@transaction.atomic
+def limit_team(*, team: Team, user: User, max_runs: int | None) -> Team:
+    """How many runs of the team may go on at once; None for no limit of its own."""
+    require(user, team, Role.OWNER)
+    if fault := runs_fault(max_runs):
+        raise InvalidInput.of("max_runs", fault)
+    team.max_runs = max_runs
+    team.save(update_fields=["max_runs"])
+    record(user=user, verb="limited", target=team, team=team, max_runs=max_runs)
     return team
 
 

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from accounts.models import ApiKey, AuditEntry, Membership, Team
 from accounts.roles import Role, Scope
+from core.checks import MAX_RUNS
 from core.endpoint import PageQuery, Strict
 from core.fields import Id, Several, Text, Whole
 
@@ -29,7 +30,7 @@ class TeamShape(serializers.ModelSerializer[Team]):
 
     class Meta:
         model = Team
-        fields: ClassVar = ["id", "slug", "name", "role", "created_at"]
+        fields: ClassVar = ["id", "slug", "name", "role", "max_runs", "created_at"]
 
     def get_role(self, team: Team) -> str:
         return str(self.context["roles"][team.pk])
@@ -39,6 +40,7 @@ class TeamBody(Strict):
     read_only_names = frozenset({"id", "slug", "role", "created_at"})
 
     name = Text()
+    max_runs = Whole(required=False, allow_null=True, min_value=1, max_value=MAX_RUNS, help_text="Runs at once; null for no limit.")
 
 
 class MemberShape(serializers.ModelSerializer[Membership]):

@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from core.admin import RecordAdmin, VerbAdmin, VerbForm, VerbFormSet, VerbInline, switch_actions
 from processes.models import Process, Step
-from processes.services import StepPlan, change_process, create_process, delete_process
+from processes.services import SETTINGS, StepPlan, change_process, create_process, delete_process
 
 
 class StepFormSet(VerbFormSet):
@@ -37,8 +37,8 @@ class StepInline(VerbInline):
 class ProcessForm(VerbForm):
     def carry_out(self, user: Any, row: Process | None) -> Process:
         if row is not None:
-            return change_process(process=row, user=user, **self.changes("name", "description", "enabled"))
-        values = {name: self.cleaned_data[name] for name in ("team", "name", "description", "enabled")}
+            return change_process(process=row, user=user, **self.changes("name", *SETTINGS))
+        values = {name: self.cleaned_data[name] for name in ("team", "name", *SETTINGS)}
         return create_process(user=user, **values)
 
 
@@ -47,7 +47,7 @@ class ProcessAdmin(VerbAdmin):
     """`history.admin` adds the action that runs them."""
 
     form = ProcessForm
-    fields = ("team", "name", "safe_name", "description", "enabled", "created_by", "created_at", "updated_at")
+    fields = ("team", "name", "safe_name", *SETTINGS, "created_by", "created_at", "updated_at")
     readonly_fields = ("safe_name", "created_by", "created_at", "updated_at")
     list_display = ("name", "safe_name", "team", "enabled", "created_by", "updated_at")
     list_filter = ("enabled", "team")

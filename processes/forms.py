@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 
 from processes.models import Process
+from processes.services import SETTINGS
 
 
 class ProcessForm(forms.Form):
@@ -13,11 +14,11 @@ class ProcessForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "Nightly report"}),
     )
     description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}))
+    max_runs = forms.IntegerField(label="Runs at once", required=False, widget=forms.NumberInput(attrs={"inputmode": "numeric"}))
     enabled = forms.BooleanField(required=False, initial=True)
 
     def __init__(self, *args: Any, process: Process | None = None, **kwargs: Any) -> None:
-        names = ("name", "description", "enabled")
-        initial = {name: getattr(process, name) for name in names} if process else {}
+        initial = {name: getattr(process, name) for name in ("name", *SETTINGS)} if process else {}
         super().__init__(*args, **{"initial": initial, **kwargs})
         if process is None:
             del self.fields["enabled"]

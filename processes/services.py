@@ -10,7 +10,7 @@ from accounts.access import require
 from accounts.models import Team, User
 from accounts.roles import Role
 from accounts.services import record
-from core.checks import check_description, check_known
+from core.checks import check_description, check_known, runs_fault
 from core.errors import InvalidInput, NotFound
 from core.names import clean_name, first_free, safe_name
 from core.parameters import check_parameters
@@ -20,6 +20,8 @@ from processes.references import reference_fault
 from threads.models import Thread
 from threads.repeats import retries_fault
 from threads.services import timeout_fault
+
+SETTINGS = ("description", "max_runs", "enabled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +36,14 @@ class StepPlan:
     retries: int | None = None
 
 
-def create_process(
-    *, team: Team, user: User, name: str, description: str = "", enabled: bool = True, steps: Sequence[StepPlan] = ()
-) -> Process:
+def create_process(*, team: Team, user: User, name: str, steps: Sequence[StepPlan] = (), **settings_given: Any) -> Process:
+    """A new process; `settings_given`: those of `SETTINGS`."""
     require(user, team, Role.EDITOR)
     name = clean_name(name)
-    check_description(description)
+    _check_settings(settings_given)
     _check_steps(team, steps)
     with transaction.atomic():
-        process = Process.objects.create(
-            team=team, name=name, safe_name=_free_safe_name(team, name), description=description, enabled=enabled, created_by=user
-        )
+        process = Process.objects.create(team=team, name=name, safe_name=_free_safe_name(team, name), created_by=user, **settings_given)
         _write_steps(process, steps)
         record(user=user, verb="created", target=process)
         _tell(process)
@@ -52,11 +51,10 @@ def create_process(
 
 
 def change_process(*, process: Process, user: User, steps: Sequence[StepPlan] | None = None, **changes: Any) -> Process:
-    """Change `name`, `description`, `enabled`; `steps`, when given, replace all there were."""
+    """Change `name` and `SETTINGS`; `steps`, when given, replace all there were."""
     require(user, process.team, Role.EDITOR)
-    check_known(changes, ("name", "description", "enabled"))
-    check_description(changes.get("description", ""))
     fields = changes | ({"name": clean_name(changes["name"])} if "name" in changes else {})
+    _check_settings({name: value for name, value in fields.items() if name != "name"})
     _check_steps(process.team, steps or ())
     with transaction.atomic():
         row = _locked(process)
@@ -81,6 +79,13 @@ def delete_process(*, process: Process, user: User) -> None:
     record(user=user, verb="deleted", target=row)
     _tell(row, deleted=True)
     row.delete()
+
+
+def _check_settings(given: dict[str, Any]) -> None:
+    check_known(given, SETTINGS)
+    check_description(given.get("description", ""))
+    if fault := runs_fault(given.get("max_runs")):
+        raise InvalidInput.of("max_runs", fault)
 
 
 def _locked(process: Process) -> Process:

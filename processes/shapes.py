@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from core.checks import MAX_RUNS
 from core.endpoint import PageQuery, Strict
 from core.fields import Id, Parameters, Several, Text, Whole
 from processes.models import MAX_STEPS, OnFailure, Process, Step
@@ -31,7 +32,8 @@ class ProcessShape(serializers.ModelSerializer[Process]):
     class Meta:
         model = Process
         fields: ClassVar = [
-            "id", "team", "name", "safe_name", "description", "enabled", "steps", "created_at", "updated_at", "last_run", "stats",
+            "id", "team", "name", "safe_name", "description", "max_runs", "enabled", "steps",
+            "created_at", "updated_at", "last_run", "stats",
         ]  # fmt: skip
 
     @extend_schema_field(RunBrief(allow_null=True))
@@ -65,6 +67,9 @@ class ProcessBody(Strict):
     team = Text(required=False, max_length=60, help_text="The team's slug; may be left out when there is one team you may write in.")
     name = Text()
     description = Text(required=False, allow_blank=True, default="")
+    max_runs = Whole(
+        required=False, allow_null=True, default=None, min_value=1, max_value=MAX_RUNS, help_text="Runs at once; null for no limit."
+    )
     enabled = serializers.BooleanField(required=False, default=True)
     steps = Several(child=StepBody(), required=False, default=list, max_length=MAX_STEPS)
 

@@ -95,7 +95,7 @@ def _write(request: HttpRequest, team: Team, process: Process | None, given: dic
         )
     plans = plans_of(rows)
     if process is None:
-        return create_process(team=team, user=person(request), name=given["name"], description=given["description"], steps=plans)
+        return create_process(team=team, user=person(request), steps=plans, **given)
     return change_process(process=process, user=person(request), steps=plans, **given)
 
 

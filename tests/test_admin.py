@@ -185,6 +185,18 @@ def test_a_step_is_taken_out_of_a_process(operator, people, make_process, make_t
     assert [step.thread.name for step in process.steps.all()] == ["Second"]
 
 
+def test_runs_at_once_are_limited_here(operator, people, make_process):
+    process = make_process()
+    rows = [{"id": step.pk, "process": process.pk, "stage": step.stage, "thread": step.thread_id} for step in process.steps.all()]
+    form = {"name": process.name, "enabled": "on", "max_runs": 1} | steps_form(*rows, initial=len(rows))
+    assert operator.post(address(Process, "change", process.pk), form).status_code == 302
+    members = members_form(*rows_of(people.team), initial=people.team.memberships.count())
+    assert operator.post(address(Team, "change", people.team.pk), {"name": people.team.name, "max_runs": 3} | members).status_code == 302
+    process.refresh_from_db()
+    people.team.refresh_from_db()
+    assert (process.max_runs, people.team.max_runs) == (1, 3)
+
+
 def test_steps_keep_what_they_had_when_one_is_changed(operator, people, make_process, make_thread):
     process = make_process(threads=[make_thread("First")])
     process.steps.update(retries=4, on_failure="continue")

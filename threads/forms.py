@@ -12,6 +12,7 @@ from environments.services import known_versions
 from threads.folders import Node, in_order
 from threads.limits import LIMITS
 from threads.models import Folder, Thread, ThreadType
+from threads.repeats import REPEATS
 from threads.services import ENVIRONMENT, SETTINGS
 from threads.uploads import read_uploads
 
@@ -87,6 +88,20 @@ class UploadForm(PlaceForm, FilesForm):
     )
 
 
+class CodesField(forms.CharField):
+    """Exit codes as people write them, by commas or spaces; a signal's is negated."""
+
+    def to_python(self, value: Any) -> Any:
+        words = str(value or "").replace(",", " ").split()
+        try:
+            return [int(word) for word in words]
+        except ValueError:
+            raise forms.ValidationError("Use whole numbers, by commas.") from None
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
 class LimitField(forms.IntegerField):
     def __init__(self, label: str) -> None:
         super().__init__(label=label, required=False, widget=forms.NumberInput(attrs={"inputmode": "numeric"}))
@@ -103,12 +118,16 @@ class SettingsForm(PlaceForm):
     process_limit = LimitField("Processes at once")
     output_limit_mb = LimitField("Printed output in MiB")
     directory_limit_mb = LimitField("Directory in MiB")
+    max_runs = LimitField("Runs at once")
+    retries = forms.IntegerField(widget=forms.NumberInput(attrs={"inputmode": "numeric"}))
+    retry_delay_seconds = forms.IntegerField(label="Delay in seconds", widget=forms.NumberInput(attrs={"inputmode": "numeric"}))
+    retry_exit_codes = CodesField(label="On exit codes", required=False)
     network = forms.BooleanField(required=False)
     enabled = forms.BooleanField(required=False)
 
     def __init__(self, *args: Any, thread: Thread, user: User, nodes: list[Node], **kwargs: Any) -> None:
         nodes = [node for node in nodes if node.folder.team_id == thread.team_id]
-        initial = {name: getattr(thread, name) for name in ("name", *SETTINGS)} | {"folder": str(thread.folder_id or "")}
+        initial = {name: getattr(thread, name) for name in ("name", *SETTINGS, *REPEATS)} | {"folder": str(thread.folder_id or "")}
         super().__init__(*args, user=user, nodes=nodes, initial=initial, **kwargs)
         self.fields.pop("team", None)
         self.places = {str(node.folder.pk): node for node in nodes}
@@ -116,10 +135,14 @@ class SettingsForm(PlaceForm):
 
     @property
     def has_limits(self) -> bool:
-        return any(self[name].value() or self[name].errors for name in LIMITS)
+        return any(self[name].value() or self[name].errors for name in (*LIMITS, "max_runs"))
+
+    @property
+    def has_repeats(self) -> bool:
+        return bool(self["retries"].value() or any(self[name].errors for name in REPEATS))
 
     def changes(self) -> dict[str, Any]:
-        return {name: self.cleaned_data[name] for name in ("name", *SETTINGS)} | {"folder": self.folder_chosen}
+        return {name: self.cleaned_data[name] for name in ("name", *SETTINGS, *REPEATS)} | {"folder": self.folder_chosen}
 
 
 class EnvironmentForm(forms.Form):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from core.checks import is_whole
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:
@@ -14,7 +16,7 @@ class Bound:
 
     def fault(self, value: Any) -> str | None:
         """What is wrong with a value; None stands for the platform's own limit and is fine."""
-        if value is None or (isinstance(value, int) and not isinstance(value, bool) and self.least <= value <= self.most):
+        if value is None or is_whole(value, self.least, self.most):
             return None
         return f"Use a whole number of {self.unit} from {self.least} to {self.most:,}, or leave it empty."
 

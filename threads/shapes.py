@@ -6,6 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from core.checks import MAX_RUNS
 from core.endpoint import PageQuery, Strict
 from core.fields import Id, Several, Text, Whole
 from environments.shapes import EnvironmentBrief, brief
@@ -21,7 +22,7 @@ from threads.models import (
     VersionFile,
     default_timeout,
 )
-from threads.repeats import MAX_CODES, MAX_DELAY_SECONDS, MAX_RUNS, REPEATS
+from threads.repeats import MAX_CODES, MAX_DELAY_SECONDS, REPEATS
 from threads.summaries import RunBrief, RunStats
 from threads.variable_shapes import Env, env_of
 

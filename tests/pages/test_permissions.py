@@ -66,7 +66,7 @@ DOORS = [
     seen("threads/{thread}", VIEWER),
     done("threads/{thread}/draft", EDITOR, status=200, source="x = 1\n", revision="any"),
     done("threads/{thread}/save", EDITOR, source="x = 1\n", revision="any"),
-    done("threads/{thread}/settings", EDITOR, name="Other", type="data", timeout_seconds="60", enabled="on"),
+    done("threads/{thread}/settings", EDITOR, name="Other", type="data", timeout_seconds="60", retries="0", retry_delay_seconds="10"),
     seen("threads/variables", ALL),
     done("threads/variables", EDITOR, team="weather", name="MODE", value="x"),
     done("threads/variables/{variable}/delete", EDITOR),

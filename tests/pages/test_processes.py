@@ -43,12 +43,12 @@ def shape(process: Process) -> list[tuple[str, int]]:
 
 def test_a_process_is_built_with_order_stages_and_the_same_thread_twice(people: People, as_user: AsUser, make_thread: Make) -> None:
     fetch, clean = make_thread("Fetch"), make_thread("Clean")
-    form = sent(step(fetch, "a"), step(clean, "b"), step(fetch, "c", beside=True), step(clean, "d"), description="All of it")
+    form = sent(step(fetch, "a"), step(clean, "b"), step(fetch, "c", beside=True), step(clean, "d"), description="All of it", max_runs="2")
     response = as_user(people.editor).post(NEW, form)
     process = Process.objects.get()
     assert response["Location"] == reverse("processes:builder", args=[process.pk])
     assert shape(process) == [("Fetch", 1), ("Clean", 2), ("Fetch", 2), ("Clean", 3)]
-    assert (process.name, process.safe_name, process.description) == ("Nightly", "nightly", "All of it")
+    assert (process.name, process.safe_name, process.description, process.max_runs) == ("Nightly", "nightly", "All of it", 2)
 
 
 def test_each_step_keeps_its_own_settings(people: People, as_user: AsUser, make_thread: Make) -> None:

@@ -1,7 +1,5 @@
 """Pausing and resuming on the page of a run and over the API, and the limits of a thread in its form and over the API."""
 
-from typing import Any
-
 from django.urls import reverse
 
 from history.models import Run, StepRun
@@ -77,30 +75,61 @@ def test_pausing_twice_is_once(people: People, make_run: Make) -> None:
     assert pause_run(run=run, user=people.editor).pause_requested_at == first
 
 
+ALWAYS = {"name": "Hello", "type": "other", "timeout_seconds": 60, "retries": 0, "retry_delay_seconds": 10, "enabled": "on"}
 LIMITS = {"memory_limit_mb": 256, "cpu_limit": 60, "process_limit": 8, "output_limit_mb": 5, "directory_limit_mb": 100}
 
 
 def test_limits_are_set_in_the_form_and_shown_there(as_user: AsUser, people: People, make_thread: Make) -> None:
     thread = make_thread()
     client = as_user(people.editor)
-    fields: dict[str, Any] = {"name": "Hello", "type": "other", "timeout_seconds": 60, "enabled": "on"}
-    assert client.post(reverse("threads:settings", args=[thread.pk]), fields | LIMITS).status_code == 302
+    assert client.post(reverse("threads:settings", args=[thread.pk]), ALWAYS | LIMITS).status_code == 302
     thread.refresh_from_db()
     assert {name: getattr(thread, name) for name in LIMITS} == LIMITS
     assert thread.network is False
     page = client.get(reverse("threads:detail", args=[thread.pk])).content.decode()
     assert 'name="memory_limit_mb" value="256"' in page
-    client.post(reverse("threads:settings", args=[thread.pk]), fields | {"network": "on", "memory_limit_mb": ""})
+    client.post(reverse("threads:settings", args=[thread.pk]), ALWAYS | {"network": "on", "memory_limit_mb": ""})
     thread.refresh_from_db()
     assert (thread.network, thread.memory_limit_mb) == (True, None)
 
 
 def test_a_limit_that_cannot_be_is_refused_beside_its_field(as_user: AsUser, people: People, make_thread: Make) -> None:
     thread = make_thread()
-    fields = {"name": "Hello", "type": "other", "timeout_seconds": 60, "memory_limit_mb": 3, "cpu_limit": 0}
+    fields = ALWAYS | {"memory_limit_mb": 3, "cpu_limit": 0}
     page = as_user(people.editor).post(reverse("threads:settings", args=[thread.pk]), fields).content.decode()
     assert "Use a whole number of MiB from 16 to 1,048,576, or leave it empty." in page
     assert "Use a whole number of seconds from 1 to 2,592,000, or leave it empty." in page
+
+
+def test_retries_are_set_in_the_form_and_shown_there(as_user: AsUser, people: People, make_thread: Make) -> None:
+    thread = make_thread()
+    client, address = as_user(people.editor), reverse("threads:settings", args=[thread.pk])
+    chosen = {"max_runs": "2", "retries": "3", "retry_delay_seconds": "5", "retry_exit_codes": "1, 75 -9"}
+    assert client.post(address, ALWAYS | chosen).status_code == 302
+    thread.refresh_from_db()
+    assert (thread.max_runs, thread.retries, thread.retry_delay_seconds, thread.retry_exit_codes) == (2, 3, 5, [1, 75, -9])
+    page = client.get(reverse("threads:detail", args=[thread.pk])).content.decode()
+    assert 'name="retry_exit_codes" value="1, 75, -9"' in page
+    for field, bad, said in (
+        ("retries", "21", "from 0 to 20"),
+        ("retry_exit_codes", "one", "whole numbers"),
+        ("max_runs", "0", "from 1 to"),
+    ):
+        refused = client.post(address, ALWAYS | {field: bad})
+        assert refused.status_code == 422
+        assert said in refused.content.decode().partition(f'id="id_{field}_error"')[2]
+
+
+def test_runs_at_once_of_processes_and_teams_over_the_api(as_user: AsUser, people: People, make_process: Make) -> None:
+    process = make_process()
+    for address in (f"/api/v1/processes/{process.pk}", f"/api/v1/teams/{people.team.pk}"):
+        owner = as_user(people.owner)
+        assert owner.patch(address, {"max_runs": 2}, content_type="application/json").json()["max_runs"] == 2
+        assert owner.get(address).json()["max_runs"] == 2
+        refused = owner.patch(address, {"max_runs": 0}, content_type="application/json")
+        assert (refused.status_code, list(refused.json()["error"]["fields"])) == (400, ["max_runs"])
+        assert owner.patch(address, {"max_runs": None}, content_type="application/json").json()["max_runs"] is None
+    assert as_user(people.editor).patch(address, {"max_runs": 2}, content_type="application/json").status_code == 403
 
 
 def test_limits_over_the_api(as_user: AsUser, people: People, make_thread: Make, make_run: Make) -> None:

@@ -151,6 +151,7 @@ def test_more_files_than_a_thread_may_have_are_refused(people: People, as_user: 
 
 def settings_of(thread: Thread, **changed: Any) -> dict[str, Any]:
     kept = {"name": thread.name, "type": thread.type, "description": "", "timeout_seconds": "60", "enabled": "on", "folder": ""}
+    kept |= {"retries": "0", "retry_delay_seconds": "10"}
     return {name: value for name, value in {**kept, **changed}.items() if value is not None}
 
 
