@@ -1,4 +1,4 @@
-"""The file beside a log that tells stream and time of its pieces, as supervisors write it (`engine.host.streams`).
+"""The file beside a log that tells stream and time of its pieces. Supervisors write it (`engine.host.streams`): standard library alone.
 
 What it does not tell, in older logs or for the moment between a piece and its mark, counts as standard output.
 """
@@ -6,11 +6,14 @@ What it does not tell, in older logs or for the moment between a piece and its m
 import os
 import struct
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OUT, ERR = 0, 1
 SUFFIX = ".marks"
+# Of one piece: where it begins, when it came (milliseconds since 1970), its length, its stream.
 RECORD = struct.Struct("<QQIB3x")
 BLOCK = 64 * 1024
 # Steps side by side may add their marks in another order than their pieces: not more than so many out of place.
@@ -26,7 +29,7 @@ class Mark(NamedTuple):
     at: int
 
 
-def between(log: Path, start: int, end: int) -> list[Mark]:
+def between(log: "Path", start: int, end: int) -> list[Mark]:
     """The marks of a part of the log, cut to it, in order and without gaps."""
     if end <= start:
         return []
@@ -40,7 +43,7 @@ def between(log: Path, start: int, end: int) -> list[Mark]:
         os.close(file)
 
 
-def of_stream(log: Path, stream: int, start: int, end: int) -> Iterator[bytes]:
+def of_stream(log: "Path", stream: int, start: int, end: int) -> Iterator[bytes]:
     """What came by one stream of the log from `start` to `end`, block by block."""
     try:
         file = os.open(log, os.O_RDONLY | os.O_CLOEXEC)

@@ -20,9 +20,8 @@ from engine.host import landlock
 from engine.places import Surroundings, python_folders
 from engine.sandbox import CONFIGURATION, SYSTEM, become, bubblewrap_arguments, certificates
 
-BUBBLEWRAP, USER, LANDLOCK, PLAIN = "bubblewrap", "user", "landlock", "plain"
 # The highest first.
-LEVELS = (BUBBLEWRAP, USER, LANDLOCK, PLAIN)
+LEVELS = BUBBLEWRAP, USER, LANDLOCK, PLAIN = settings.ISOLATION_LEVELS
 # Run users of a root platform, a number each: beyond those of people, services and most containers' ranges. Where a container
 # has fewer numbers, those that systemd hands out for a while too.
 _USERS, _FEWER_USERS = (600_100_000, 100_000), (61_184, 4_336)

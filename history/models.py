@@ -51,7 +51,9 @@ class Run(models.Model):
     """One execution of a thread or a process.
 
     `claim_token` says which claim started it and `lease_expires_at` until when its host vouches for it. `not_before`: some of its
-    steps will be tried again then, and if none runs meanwhile it takes up no place.
+    steps will be tried again then, and if none runs meanwhile it takes up no place. A retry is a run of its own: `retry_of` is the
+    earlier one, `attempt` one more than that one's. `pause_requested_at` is set as long as it shall stand still, and `paused_ms` is what
+    earlier pauses took. Runs that failed alike have one `failure_signature`.
     `output_dir` is relative to `media/process_runs`. `progress` is a share from 0 to 1, None when not known.
     """
 
@@ -150,7 +152,8 @@ class StepRun(models.Model):
     """One thread's part of a run, with the exact version it ran. Statuses are those of runs.
 
     `limits` are the thread's own by their names there, as they were when the run was queued. `failure` is what is known of why it
-    failed (`history.failures`), `outputs` what the script declared, `earlier_attempts` how those before `attempt` ended.
+    failed (`history.failures`), `outputs` what the script declared, `earlier_attempts` how those before `attempt` ended. `isolation` is
+    the level it ran at, `isolation_reason` why no higher one; `environment_key` is empty for the platform's own Python.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")

@@ -15,7 +15,19 @@ from django.core.management.base import SystemCheckError
 pytestmark = pytest.mark.once
 
 ROOT = Path(settings.BASE_DIR)
-PACKAGES = ("pyscheduler", "operations", "schedules", "engine", "history", "processes", "threads", "accounts", "events", "core")
+PACKAGES = (
+    "pyscheduler",
+    "operations",
+    "schedules",
+    "engine",
+    "history",
+    "processes",
+    "threads",
+    "environments",
+    "accounts",
+    "events",
+    "core",
+)
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
 INLINE = {

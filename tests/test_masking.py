@@ -10,11 +10,11 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from core import marks
+from core.marks import ERR, OUT, RECORD
 from engine.host import records
 from engine.host.bars import Bars
 from engine.host.masking import MASK, Masker, forms
 from engine.host.pump import KEPT_END, Pump
-from engine.host.streams import ERR, OUT, RECORD
 from events.tail import Tail
 
 pytestmark = pytest.mark.once

@@ -89,11 +89,11 @@ class Thread(models.Model):
     environment_build = models.ForeignKey(
         EnvironmentBuild, on_delete=models.SET_NULL, related_name="threads", null=True, blank=True, editable=False
     )
-    memory_limit_mb = models.PositiveIntegerField("memory limit (MB)", null=True, blank=True, validators=[MinValueValidator(16)])
+    memory_limit_mb = models.PositiveIntegerField("memory limit (MiB)", null=True, blank=True, validators=[MinValueValidator(16)])
     cpu_limit = models.PositiveIntegerField("processor time limit (seconds)", null=True, blank=True, validators=[MinValueValidator(1)])
     process_limit = models.PositiveIntegerField("limit of processes", null=True, blank=True, validators=[MinValueValidator(1)])
-    output_limit_mb = models.PositiveIntegerField("log limit (MB)", null=True, blank=True, validators=[MinValueValidator(1)])
-    directory_limit_mb = models.PositiveIntegerField("directory limit (MB)", null=True, blank=True, validators=[MinValueValidator(1)])
+    output_limit_mb = models.PositiveIntegerField("log limit (MiB)", null=True, blank=True, validators=[MinValueValidator(1)])
+    directory_limit_mb = models.PositiveIntegerField("directory limit (MiB)", null=True, blank=True, validators=[MinValueValidator(1)])
     network = models.BooleanField("may use the network", default=True)
     max_runs = models.PositiveIntegerField("runs at once", null=True, blank=True, validators=[MinValueValidator(1)])
     retries = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(MAX_RETRIES)])

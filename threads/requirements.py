@@ -38,6 +38,7 @@ def add_requirement(*, thread: Thread, package: str, user: User) -> Thread:
 
     `package` may be what an import is called: `yaml` adds PyYAML. Conflict when it is there already.
     """
+    require(user, thread.team, Role.EDITOR)
     wanted = package_for(package.strip())
     if not name_of(clean_requirements(wanted)):
         raise InvalidInput.of("package", "Name a package, such as requests.")

@@ -4,9 +4,10 @@ import os
 import time
 from collections import deque
 
+from core.marks import ERR, OUT
 from engine.host.bars import Bars
 from engine.host.masking import Masker
-from engine.host.streams import ERR, OUT, Lane, Marks, Piece, Splitter
+from engine.host.streams import Lane, Marks, Piece, Splitter
 
 CHUNK = 65536
 # Of what comes after the cap the end is kept: there the script says what it died of.

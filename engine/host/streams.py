@@ -6,17 +6,14 @@ the descriptor of standard error (C code, programs that are not Python) has no m
 
 import os
 import re
-import struct
 from collections.abc import Iterable
 
+from core.marks import ERR, OUT, RECORD
 from engine.host.masking import Masker
 
-OUT, ERR = 0, 1
 # Application program commands (ECMA-48): a terminal that meets one shows nothing.
 _MARK = re.compile(rb"\x1b_([eo])\x1b\\")
 _MARKS = (b"\x1b_e\x1b\\", b"\x1b_o\x1b\\")
-# Of one piece of the log: where it begins, when it came (milliseconds since 1970), its length, its stream.
-RECORD = struct.Struct("<QQIB3x")
 MOST_KEPT_BACK = 65536
 
 Piece = tuple[int, bytes]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from core import layout
+from core.marks import ERR, OUT, RECORD
 from engine.host import records
 from engine.host.masking import MASK
-from engine.host.streams import ERR, OUT, RECORD
 from history import logs
 from history.models import Run
 from history.status import Status
