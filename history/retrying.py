@@ -20,6 +20,7 @@ from history.orders import check_can_run
 from history.queue import issue_ticket
 from history.services import next_number, run_event, trigger_of
 from history.status import UNHAPPY, Status
+from processes.models import OnFailure
 
 
 class RetryFrom(TextChoices):
@@ -33,7 +34,8 @@ def retry_run(*, run: Run, user: User, since: RetryFrom = RetryFrom.START) -> Ru
     """Queue another attempt at a run that failed, was stopped or lost: a run of its own, the earlier one stays as it is.
 
     The same steps with the same parameters, each in the newest version of its thread. From `failed`, those that succeeded are not
-    run again: they are taken over with their outputs and files, and the others find what their scripts remembered.
+    run again: they are taken over with their outputs and files, and the others find what their scripts remembered. Rescues are for
+    the attempt at hand.
     Conflict when the run goes on, succeeded, or cannot be had again.
     """
     require(user, run.team, Role.RUNNER)
@@ -42,7 +44,7 @@ def retry_run(*, run: Run, user: User, since: RetryFrom = RetryFrom.START) -> Ru
     if run.state not in UNHAPPY:
         raise Conflict(f"Run #{run.number} did not fail ({run.state.label.lower()}); use run again.")
     steps = list(run.steps.select_related("thread__current_version").order_by("position"))
-    keeps = [step for step in steps if step.state == Status.SUCCESS] if since == RetryFrom.FAILED else []
+    keeps = [step for step in steps if _is_done(step)] if since == RetryFrom.FAILED else []
     for step in steps:
         if step not in keeps:
             check_can_run(step.thread, step.name)
@@ -61,7 +63,12 @@ def retry_run(*, run: Run, user: User, since: RetryFrom = RetryFrom.START) -> Ru
 
 def can_resume(run: Run, steps: Sequence[StepRun]) -> bool:
     """Would a retry from the failed step skip any, or find what a script has remembered?"""
-    return run.state in UNHAPPY and any(step.state == Status.SUCCESS or _remembers(run, step) for step in steps)
+    return run.state in UNHAPPY and any(_is_done(step) or _remembers(run, step) for step in steps)
+
+
+def _is_done(step: StepRun) -> bool:
+    """Need not run again. A rescue looked after a failure that is tried again: it is there for the next one."""
+    return step.state == Status.SUCCESS and step.on_failure != OnFailure.RESCUE
 
 
 def _remembers(run: Run, step: StepRun) -> bool:
@@ -89,11 +96,12 @@ _RESULT = ("version_id", "version_number", "environment_key", "started_at", "fin
 
 
 def _anew(again: Run, step: StepRun, goes_on_from: Run | None) -> StepRun:
-    """A step that runs again. When it was begun in the run that this one goes on from, it finds what it remembered there."""
+    """A step that runs again. When it was cut short in the run that this one goes on from, it finds what it remembered there."""
     assert step.thread is not None and step.thread.current_version is not None  # check_can_run
     version = step.thread.current_version
     plan = {name: getattr(step, name) for name in _PLAN}
-    before = [*step.earlier_attempts, _told(step, goes_on_from)] if goes_on_from and step.started_at else []
+    is_left = step.started_at is not None and step.state != Status.SUCCESS
+    before = [*step.earlier_attempts, _told(step, goes_on_from)] if goes_on_from and is_left else []
     environment_key = step.thread.environment_id or ""
     return StepRun(
         run=again, version=version, version_number=version.number, environment_key=environment_key, earlier_attempts=before, **plan

@@ -7,9 +7,10 @@ import pytest
 
 from core.errors import Conflict
 from history.models import Run
-from history.retrying import RetryFrom, retry_run
+from history.retrying import RetryFrom, can_resume, retry_run
 from history.services import request_stop
 from history.status import Status
+from processes.models import OnFailure
 from processes.services import StepPlan, create_process
 from tests.conftest import People
 from tests.engine.conftest import Engine, directory_of
@@ -69,6 +70,20 @@ def test_from_the_start_every_step_runs_again(engine: Engine, failed: Run, peopl
     again = engine.finish(retry_run(run=failed, user=people.runner))
     assert (again.attempt, [step.status for step in again.steps.all()]) == (2, [Status.SUCCESS, Status.FAILED])
     assert (directory_of(again) / "table.csv").read_text() == "row+"
+
+
+def test_a_rescue_looks_after_each_failure_anew(engine: Engine, make_thread: Make, make_run: Make, people: People) -> None:
+    fails, rescue = make_thread("Fails", "raise SystemExit(5)"), make_thread("Rescue", "print('rescued')")
+    steps = [StepPlan(fails, 1), StepPlan(rescue, 2, on_failure=OnFailure.RESCUE)]
+    first = engine.finish(make_run(create_process(team=people.team, user=people.editor, name="Looked after", steps=steps)))
+    assert not can_resume(first, list(first.steps.all()))
+    second = engine.finish(retry_run(run=first, user=people.runner, since=RetryFrom.FAILED))
+    rescued = second.steps.get(position=2)
+    assert (rescued.status, rescued.reason, rescued.earlier_attempts) == (Status.SUCCESS, "", [])
+    assert "rescued" in (directory_of(second) / "run.log").read_text()
+    change_thread(thread=fails, user=people.editor, source="print('well')")
+    third = engine.finish(retry_run(run=second, user=people.runner, since=RetryFrom.FAILED))
+    assert (third.status, third.steps.get(position=2).status) == (Status.SUCCESS, Status.SKIPPED)
 
 
 def test_a_stopped_run_can_be_tried_again(engine: Engine, make_thread: Make, make_run: Make, people: People) -> None:
