@@ -1,6 +1,7 @@
 """Pausing and resuming on the page of a run and over the API, and the limits of a thread in its form and over the API."""
 
 from django.urls import reverse
+from django.utils import timezone
 
 from history.models import Run, StepRun
 from history.services import pause_run, request_stop
@@ -145,3 +146,19 @@ def test_limits_over_the_api(as_user: AsUser, people: People, make_thread: Make,
     refused = client.patch(address, {"memory_limit_mb": 3}, content_type="application/json")
     assert (refused.status_code, list(refused.json()["error"]["fields"])) == (400, ["memory_limit_mb"])
     assert client.patch(address, {"memory_limit_mb": None}, content_type="application/json").json()["memory_limit_mb"] is None
+
+
+def test_a_step_tells_of_its_earlier_attempts_and_where_it_was_done(as_user: AsUser, people: People, make_run: Make) -> None:
+    run, now = make_run(), timezone.now()
+    ended = {"attempt": 1, "status": "failed", "reason": "Exit code 3.", "exit_code": 3}
+    StepRun.objects.filter(run=run).update(
+        status=Status.SUCCESS,
+        started_at=now,
+        finished_at=now,
+        attempt=3,
+        reason="Done in run #7.",
+        earlier_attempts=[{"run": 7} | ended, ended | {"attempt": 2}],
+    )
+    page = as_user(people.viewer).get(reverse("history:run", args=[run.pk])).content.decode()
+    for words in ("Done in run #7.", "2 earlier attempts", "Run #7, attempt 1: Exit code 3.", "Attempt 2: Exit code 3."):
+        assert words in page
