@@ -8,7 +8,7 @@ import time
 
 from bench.environment import OUTPUT, ROOT, users_python
 
-SCRIPTS = ("first_line", "burst", "levels", "lines", "live", "stop", "idle", "cold_start", "history", "schedules")
+SCRIPTS = ("first_line", "burst", "levels", "lines", "live", "stop", "many", "idle", "cold_start", "history", "schedules")
 
 
 def foreign_share(seconds: float = 1.0) -> float:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from bench.subject import Subject
@@ -12,13 +13,19 @@ KEEPER = "keeper and supervisors"
 
 def family(platform: Subject) -> dict[int, str]:
     """Pids of everything that `up` started, with what each is."""
-    parents = {pid: stat[1] for pid in _all_pids() if (stat := _stat(pid))}
     up = platform.processes["up"].pid
-    found = {up: "up"}
+    found = {up: "up"} | {pid: _kind(pid) for pid in below_pids({up})}
+    return found | {pid: KEEPER for pid in _all_pids() if f"{platform.folder}/keeper" in _words(pid)}
+
+
+def below_pids(ancestors: Collection[int]) -> set[int]:
+    """All that descend from these processes, without them."""
+    parents = {pid: stat[1] for pid in _all_pids() if (stat := _stat(pid))}
+    found: set[int] = set()
     # Children have larger pids than their parents but for a wrap-around: look until nothing is added.
-    while more := {pid for pid, parent in parents.items() if parent in found and pid not in found}:
-        found |= {pid: _kind(pid) for pid in more}
-    return found | {pid: KEEPER for pid in parents if f"{platform.folder}/keeper" in _words(pid)}
+    while more := {pid for pid, parent in parents.items() if (parent in found or parent in ancestors) and pid not in found}:
+        found |= more
+    return found
 
 
 def _all_pids() -> list[int]:

@@ -39,10 +39,10 @@ class Subject(Platform):
         return subprocess.run(arguments, env=self.environment, capture_output=True, text=True, check=True).stdout
 
     def pen(self, task: str, **arguments: Any) -> Any:
-        """Carry out a task of `bench.pen` in a process of its own; returns its answer."""
+        """Carry out a task of `bench.pen` in a process of its own, at once; returns its answer."""
         command = [users_python(), "-m", "bench.pen", task, json.dumps(arguments)]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, text=True, check=True)
-        return json.loads(done.stdout)
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, input="\n", stdout=subprocess.PIPE, text=True, check=True)
+        return json.loads(done.stdout.splitlines()[-1])
 
     def add_thread(self, name: str, source: str) -> int:
         return int(self.post("threads", {"name": name, "source": source})["id"])
