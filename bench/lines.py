@@ -1,6 +1,5 @@
-"""How long 200,000 printed lines take until they are kept and can be read, beside a redirect into a file."""
+"""How long 200,000 printed lines take until they are kept and can be read, beside redirects into a file: in blocks, and line by line."""
 
-import os
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,9 @@ SCRIPT = f"""
 for number in range({COUNT}):
     print(f"line {{number:06d}} of a log that a script writes as fast as it can go")
 """
+
+
+LINE_BY_LINE = "import sys\nsys.stdout.reconfigure(line_buffering=True)\n" + SCRIPT
 
 
 def bare_lines(script: Path, target: Path) -> float:
@@ -38,27 +40,27 @@ def our_lines(platform: Subject, thread: int, expected: bytes) -> tuple[float, f
 
 def main() -> None:
     repeats = options(__doc__).few(7)
-    bare, ours = [], []
+    bare, by_line, ours = [], [], []
     with subject() as platform, tempfile.TemporaryDirectory() as folder:
-        script, target = Path(folder, "lines.py"), Path(folder, "lines.log")
+        script, eager, target = (Path(folder, name) for name in ("lines.py", "eager.py", "lines.log"))
         script.write_text(SCRIPT)
+        eager.write_text(LINE_BY_LINE)
         thread = platform.add_thread("Lines", SCRIPT)
         bare_lines(script, target)
         expected = target.read_bytes()
         our_lines(platform, thread, expected)
-        before = os.times()
         for _ in range(repeats):
             bare.append(bare_lines(script, target))
+            by_line.append(bare_lines(eager, target))
             ours.append(our_lines(platform, thread, expected))
-        after = os.times()
-    cost = (after.children_user + after.children_system - before.children_user - before.children_system) / repeats
     recorded, read, busy = ([times[at] for times in ours] for at in (0, 1, 2))
     show(
         f"{COUNT:,} lines, {len(expected) / 1e6:.1f} MB, until kept and readable ({repeats} times each, in turn)",
         [
             Row("API call -> recorded, log complete", "s", median(bare), median(recorded), ratio_at_most(1.25)),
             Row("API call -> the whole log was read over the API", "s", median(bare), median(read)),
-            Row("processor time of the script alone", "s", cost, median(busy)),
+            Row("the same beside a redirect that keeps each line when it is printed", "s", median(by_line), median(recorded)),
+            Row("processor time of the script and its isolation", "s", None, median(busy)),
         ],
     )
 

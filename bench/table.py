@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-WIDTHS = (58, 12, 12, 7, 21)
+WIDTHS = (66, 12, 12, 7, 21)
 HEAD = ("what", "bare", "ours", "ratio", "goal")
 
 
