@@ -74,7 +74,7 @@ def check_can_run(thread: Thread | None, name: str) -> None:
         raise Conflict(f"{thread.name} has no saved version yet; save its script first.")
     if not thread.enabled:
         raise Conflict(f"{thread.name} is disabled; enable it first.")
-    if thread.environment_build_id and not thread.environment_id:
+    if thread.lacks_environment:
         raise Conflict(missing_environment(thread))
 
 

@@ -61,9 +61,14 @@ def retry_run(*, run: Run, user: User, since: RetryFrom = RetryFrom.START) -> Ru
     return again
 
 
+def can_retry(run: Run, steps: Sequence[StepRun]) -> bool:
+    """Did it end badly, and is everything that it ran still there?"""
+    return run.state in UNHAPPY and all(step.thread_id for step in steps)
+
+
 def can_resume(run: Run, steps: Sequence[StepRun]) -> bool:
     """Would a retry from the failed step skip any, or find what a script has remembered?"""
-    return run.state in UNHAPPY and any(_is_done(step) or _remembers(run, step) for step in steps)
+    return can_retry(run, steps) and any(_is_done(step) or _remembers(run, step) for step in steps)
 
 
 def _is_done(step: StepRun) -> bool:

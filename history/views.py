@@ -101,6 +101,7 @@ def _shown(run: Run) -> dict[str, Any]:
         "versions": _versions(steps),
         "parameters": to_rows(run.parameters),
         "is_active": run.state in ACTIVE,
+        "can_retry": retrying.can_retry(run, steps),
         "can_resume": retrying.can_resume(run, steps),
         "target": run.thread or run.process,
         **_account(run, steps),

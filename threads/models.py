@@ -125,6 +125,11 @@ class Thread(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def lacks_environment(self) -> bool:
+        """It asks for an environment and has none yet, not even an earlier one: it cannot run."""
+        return self.environment_build_id is not None and not self.environment_id
+
 
 class ThreadDraft(models.Model):
     """Source as somebody types it. `revision` counts its saves: who saves over a newer one is told."""

@@ -1,13 +1,16 @@
 """Pausing and resuming on the page of a run and over the API, and the limits of a thread in its form and over the API."""
 
+import pytest
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from core import layout
 from history.models import Run, StepRun
 from history.services import pause_run, request_stop
 from history.status import Status
 from tests.conftest import People
-from tests.pages.test_history import AsUser, Make, begin
+from tests.pages.test_history import AsUser, Make, begin, end
 
 
 def test_a_run_that_goes_on_can_be_paused_and_then_resumed(as_user: AsUser, people: People, make_run: Make) -> None:
@@ -74,6 +77,52 @@ def test_pausing_twice_is_once(people: People, make_run: Make) -> None:
     run = begin(make_run())
     first = pause_run(run=run, user=people.runner).pause_requested_at
     assert pause_run(run=run, user=people.editor).pause_requested_at == first
+
+
+def buttons_of(client: Client, run: Run) -> str:
+    page = client.get(reverse("history:run", args=[run.pk])).content.decode()
+    return page[page.index('id="run-actions"') : page.index('id="run-overview"')]
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.TIMEOUT, Status.STOPPED, Status.LOST])
+@pytest.mark.parametrize("kind", ["thread", "process"])
+def test_what_ended_badly_is_tried_again_from_its_page(
+    as_user: AsUser, people: People, make_run: Make, make_thread: Make, make_process: Make, kind: str, status: Status
+) -> None:
+    target = make_thread() if kind == "thread" else make_process()
+    run = end(make_run(target, parameters={"limit": 5}), status, "It broke.")
+    client = as_user(people.runner)
+    shown = buttons_of(client, run)
+    assert reverse("history:retry", args=[run.pk]) in shown
+    assert "Go on" not in shown
+    assert reverse("history:again", args=[run.pk]) not in shown
+    answer = client.post(reverse("history:retry", args=[run.pk]))
+    again = Run.objects.latest("pk")
+    assert answer["Location"] == reverse("history:run", args=[again.pk])
+    assert (again.retry_of, again.attempt, again.parameters, again.user) == (run, 2, {"limit": 5}, people.runner)
+
+
+def test_what_succeeded_is_run_again_and_not_tried_again(as_user: AsUser, people: People, make_run: Make) -> None:
+    run = end(make_run())
+    shown = buttons_of(as_user(people.runner), run)
+    assert reverse("history:again", args=[run.pk]) in shown
+    assert reverse("history:retry", args=[run.pk]) not in shown
+
+
+def test_a_script_that_remembers_goes_on_where_it_left_off(as_user: AsUser, people: People, make_run: Make) -> None:
+    run = end(make_run(), Status.FAILED, "It broke.")
+    Run.objects.filter(pk=run.pk).update(output_dir="hello/one")
+    layout.kept_state("hello/one", 1, "hello").mkdir(parents=True)
+    assert buttons_of(as_user(people.runner), run).count(reverse("history:retry", args=[run.pk])) == 2
+    assert "Go on where it left off" in buttons_of(as_user(people.runner), run)
+    assert reverse("history:retry", args=[run.pk]) not in buttons_of(as_user(people.viewer), run)
+
+
+def test_a_failed_run_without_its_thread_offers_no_retry(as_user: AsUser, people: People, make_run: Make) -> None:
+    run = end(make_run(), Status.FAILED, "It broke.")
+    assert run.thread is not None
+    run.thread.delete()
+    assert "<button" not in buttons_of(as_user(people.runner), run)
 
 
 ALWAYS = {"name": "Hello", "type": "other", "timeout_seconds": 60, "retries": 0, "retry_delay_seconds": 10, "enabled": "on"}

@@ -8,12 +8,14 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from environments.models import BuildStatus, Environment, EnvironmentBuild
 from history.models import Run, StepRun
 from history.status import Status
 from tests.conftest import People
 from threads.models import Thread
 from threads.services import create_folder, save_draft
 
+PARTIAL = {"HX-Request": "true", "HX-Request-Type": "partial"}
 AsUser = Callable[[Any], Client]
 Make = Callable[..., Any]
 
@@ -155,3 +157,57 @@ def test_lists_are_sorted_as_people_do(people: People, as_user: AsUser, make_thr
     assert titles == ["Alpha", "alpha 2", "beta", "Gamma"]
     processes = client.get(reverse("processes:list")).content.decode()
     assert processes.index("Yota") < processes.index("zeta")
+
+
+def give_build(thread: Thread, status: BuildStatus, *, environment: bool = False) -> None:
+    thread.environment_build = EnvironmentBuild.objects.create(wish="w", status=status, error="No such package.")
+    thread.environment = Environment.objects.create(key="a" * 64, python_version="3.13.0") if environment else None
+    thread.save()
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(BuildStatus.RUNNING, "Its environment is being built"), (BuildStatus.FAILED, "Its environment could not be built")],
+)
+def test_a_thread_without_its_environment_says_beside_the_button_why_it_cannot_run(
+    people: People, as_user: AsUser, make_thread: Make, make_process: Make, status: BuildStatus, said: str
+) -> None:
+    thread = make_thread()
+    process = make_process(threads=[thread])
+    give_build(thread, status)
+    client = as_user(people.runner)
+    button = r'<button[^>]*id="run-button"[^>]* disabled aria-describedby="run-why">'
+    assert re.search(f'id="run-why">{said}</span> {button}', page_of(client, thread))
+    answer = client.post(reverse("history:start_thread", args=[thread.pk]), headers=PARTIAL)
+    assert answer.status_code == 422
+    page = client.get(reverse("processes:builder", args=[process.pk])).content.decode()
+    assert "This thread has no environment yet: the process does not run." in page
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(BuildStatus.QUEUED, "uses the one there is"), (BuildStatus.FAILED, "uses the one before"), (BuildStatus.READY, "")],
+)
+def test_a_thread_with_an_environment_runs_and_says_which_it_uses(
+    people: People, as_user: AsUser, make_thread: Make, status: BuildStatus, said: str
+) -> None:
+    thread = make_thread()
+    give_build(thread, status, environment=True)
+    page = page_of(as_user(people.runner), thread)
+    assert re.search(r'<button[^>]*id="run-button"[^>]*data-dialog="run-thread">', page)
+    assert ("this run uses" in page) == bool(said)
+    assert said in page
+
+
+def test_the_button_learns_when_the_environment_is_there(people: People, as_user: AsUser, make_thread: Make) -> None:
+    thread = make_thread()
+    give_build(thread, BuildStatus.RUNNING)
+    client = as_user(people.runner)
+    address = reverse("threads:environment", args=[thread.pk])
+    assert "disabled" in client.get(address, headers=PARTIAL).content.decode()
+    thread.environment = Environment.objects.create(key="b" * 64, python_version="3.13.0")
+    thread.save()
+    page = client.get(address, headers=PARTIAL).content.decode()
+    assert 'hx-target="#run-way"' in page
+    assert "disabled" not in page
+    assert "run-way" not in as_user(people.viewer).get(address, headers=PARTIAL).content.decode()

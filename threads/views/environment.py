@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import may, person
+from accounts.access import abilities, person
 from accounts.roles import Role
 from core.errors import Conflict
 from core.forms import attempt
@@ -20,14 +20,14 @@ from threads.views.editing import PAGE, thread_context, thread_of
 from threads.views.panels import environment_of
 
 CARD = "threads/environment_card.html"
+LIVE = "threads/environment_live.html"
 
 
 @require_safe
 def panel(request: HttpRequest, pk: int) -> HttpResponse:
     """What the thread runs in now, without the form: it is asked for while somebody types."""
     thread = thread_of(request, pk)
-    context = {"thread": thread, "may_edit": may(person(request), thread.team, Role.EDITOR), **environment_of(thread)}
-    return render(request, f"{CARD}#state", context)
+    return render(request, LIVE, {"thread": thread, **abilities(person(request), thread.team), **environment_of(thread)})
 
 
 @require_POST
