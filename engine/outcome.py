@@ -4,7 +4,7 @@ import signal
 from datetime import UTC, datetime
 from typing import Any
 
-from core.text import printable
+from core.text import printable, span_words
 from history.ledger import StepEnd
 from history.status import Status
 
@@ -42,7 +42,7 @@ def _judge(record: dict[str, Any], timeout_seconds: int, stopped_by: str, last_l
     detail = printable(record.get("detail", "")).rstrip(".")
     match record.get("cause", "damaged"):
         case "timeout":
-            return Status.TIMEOUT, f"It ran longer than its limit of {_span(timeout_seconds)} and was stopped."
+            return Status.TIMEOUT, f"It ran longer than its limit of {span_words(timeout_seconds, parts=4)} and was stopped."
         case "stopped":
             return Status.STOPPED, f"{detail}." if detail else (f"Stopped by {stopped_by}." if stopped_by else "It was stopped.")
         case "memory" | "disk" | "output" | "cpu" | "processes" as cause:
@@ -61,7 +61,10 @@ def _judge(record: dict[str, Any], timeout_seconds: int, stopped_by: str, last_l
 
 def _excess(cause: str, used: int, limit: int | None) -> str:
     """Which limit was passed, what it is, and what was used when that was seen."""
-    of = f" of {_amount(cause, limit)}" if limit is not None else ""
+    most, seen = "" if limit is None else _amount(cause, limit), _amount(cause, used)
+    if seen == most:
+        seen = f"{used:,} bytes"  # More by less than is rounded away.
+    of = f" of {most}" if most else ""
     match cause:
         case "memory":
             said = f"It used more memory than its limit{of}"
@@ -73,13 +76,13 @@ def _excess(cause: str, used: int, limit: int | None) -> str:
             said = f"It used more processor time than its limit{of}"
         case _:
             said = f"It had more processes at once than its limit{of}"
-    return f"{said} ({_amount(cause, used)})"
+    return f"{said} ({seen})"
 
 
 def _amount(cause: str, count: int) -> str:
     match cause:
         case "cpu":
-            return _span(count)
+            return span_words(count, parts=4)
         case "processes":
             return f"{count:,}"
     return _size(count)
@@ -101,11 +104,6 @@ def _judge_exit(record: dict[str, Any], last_line: str) -> tuple[Status, str]:
     return Status.FAILED, f"Ended by {name} ({signal.strsignal(number) or 'a signal'})."
 
 
-def _span(seconds: int) -> str:
-    if seconds % 60 or seconds < 60:
-        return f"{seconds} second{'s' if seconds != 1 else ''}"
-    return f"{seconds // 60} minute{'s' if seconds != 60 else ''}"
-
-
 def _size(count: int) -> str:
+    """In MiB, as the limits are set."""
     return f"{count / 1024 / 1024:,.1f} MiB".replace(".0 MiB", " MiB")

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db.models import Max
 from django.utils import timezone
 
+from core.text import span_words
 from history import draining
 from history.limits import Limits, alive_of, limits
 from history.models import Host, Run
@@ -39,7 +40,7 @@ def _common_reason() -> str:
     if seen is None:
         return "No worker has been heard of yet."
     silence = timezone.now() - seen
-    return f"No worker has been heard of for {_span(silence)}." if silence > SILENCE else ""
+    return f"No worker has been heard of for {span_words(silence.total_seconds(), parts=1)}." if silence > SILENCE else ""
 
 
 def _limit_reached(run: Run, bounds: Limits, alive: dict[str, dict[int, int]]) -> str:
@@ -57,8 +58,3 @@ def _no_place() -> str:
     places = settings.MAX_RUNS * Host.objects.filter(seen_at__gte=now - SILENCE).count()
     busy = Run.objects.filter(status__in=ALIVE).count()
     return f"It waits for a place: {busy} of {places} runs at once on this platform." if busy >= places else ""
-
-
-def _span(span: timedelta) -> str:
-    seconds = round(span.total_seconds())
-    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"

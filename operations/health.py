@@ -11,6 +11,7 @@ from django.db import DatabaseError, connection
 from django.db.models import Count, Min
 from django.utils import timezone
 
+from core.text import span_words
 from engine.canary import IsolationUnavailable, known_report
 from engine.isolation import PLAIN
 from history import draining
@@ -18,7 +19,6 @@ from history.models import Host, Run
 from history.overview import hosts_alive
 from history.status import ALIVE, Status
 from schedules.status import clock_status
-from schedules.timing import span_words
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def _scheduler() -> Check:
         advice = f"Nothing starts by schedule.{waiting} Start it with manage.py up or manage.py scheduler."
         return Check(DOWN, "The scheduler is not running.", advice, clock.beat_at)
     if clock.late_seconds > QUEUE_STUCK_AFTER.total_seconds():
-        return Check(DEGRADED, f"The scheduler is {span_words(timedelta(seconds=clock.late_seconds), parts=2)} late.")
+        return Check(DEGRADED, f"The scheduler is {span_words(clock.late_seconds)} late.")
     return Check(OK, f"{clock.holder} leads.")
 
 

@@ -14,6 +14,7 @@ from django.db.models import Case, DateTimeField, F, Value, When
 from django.utils import timezone
 
 from core.errors import DomainError
+from core.text import span_words
 from events.services import publish_all
 from history.models import Run
 from history.orders import RunOrder, RunPlan, plan_run, steps_of
@@ -22,7 +23,7 @@ from history.status import Trigger
 from processes.models import Step
 from schedules.ledger import schedule_event, skipped
 from schedules.models import Firing, Outcome, Schedule
-from schedules.timing import Arrears, Timing, arrears, span_words
+from schedules.timing import Arrears, Timing, arrears
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ def _why_late(lateness: timedelta) -> str:
     """Empty within the grace."""
     if lateness <= GRACE:
         return ""
-    return f"Started {span_words(lateness, parts=2)} late: the platform was not running when it was due."
+    return f"Started {span_words(lateness.total_seconds())} late: the platform was not running when it was due."
 
 
 @transaction.atomic

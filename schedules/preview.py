@@ -8,9 +8,10 @@ from typing import Any
 from django.utils import timezone as clock
 
 from core.errors import InvalidInput
+from core.text import span_words
 from schedules.checks import TimingInput, read_moment
 from schedules.cron import Cron, describe
-from schedules.timing import Timed, Timing, span_words
+from schedules.timing import Timed, Timing
 from schedules.zones import Shift, shifts, zone_of
 
 MAX_COUNT = 100
@@ -72,7 +73,7 @@ def description_of(row: Timed) -> str:
     if timing.cron:
         words = describe(timing.cron)
     elif timing.interval:
-        return f"Every {re.sub(r'^1 (?=[a-z]+$)', '', span_words(timing.interval))}"
+        return f"Every {re.sub(r'^1 (?=[a-z]+$)', '', span_words(timing.interval.total_seconds(), parts=4))}"
     elif timing.run_at:
         local = timing.run_at.astimezone(timing.zone)
         words = f"Once, on {local.day} {local:%B %Y at %H:%M:%S}".removesuffix(":00")

@@ -101,14 +101,3 @@ def arrears(timing: Timing, due: datetime, until: datetime) -> Arrears:
 def _long_arrears(timing: Timing, due: datetime, until: datetime) -> Arrears:
     latest = timing.last_until(due, until)
     return Arrears(latest=latest, missed=((due, timing.count(due, latest)),), following=timing.next_after(latest))
-
-
-def span_words(span: timedelta, parts: int = 4) -> str:
-    """Such as "5 minutes" or "1 day 2 hours", with at most so many parts."""
-    rest = int(span.total_seconds())
-    words: list[str] = []
-    for unit, seconds in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
-        amount, rest = divmod(rest, seconds)
-        if amount:
-            words.append(f"{amount} {unit}{'' if amount == 1 else 's'}")
-    return " ".join(words[:parts])

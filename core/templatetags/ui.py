@@ -15,11 +15,11 @@ from django.utils.safestring import SafeString
 
 from core.paging import Page
 from core.parameters import text_of
+from core.text import DAY, HOUR, MINUTE, size_words, span_words
 
 register = template.Library()
 
 DASH = "–"
-MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 class State(Protocol):
@@ -122,28 +122,13 @@ def duration(milliseconds: float | None) -> str:
 @register.filter
 def span(seconds: int | None) -> str:
     """A chosen span in its fitting unit: `45 s`, `30 min`, `1 h 30 min`."""
-    if seconds is None:
-        return DASH
-    parts = []
-    for size, word in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (1, "s")):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count} {word}")
-    return " ".join(parts[:2]) or "0 s"
+    return DASH if seconds is None else span_words(seconds, short=True)
 
 
 @register.filter(name="bytes")
 def in_bytes(size: float | None) -> str:
-    """`900 B`, `1.4 MB`; decimal units, as disks and browsers count."""
-    if size is None:
-        return DASH
-    if size < 1000:
-        return f"{int(size)} B"
-    for unit in ("kB", "MB", "GB"):
-        size /= 1000
-        if size < 999.5:
-            return f"{size:.1f} {unit}" if size < 10 else f"{size:.0f} {unit}"
-    return f"{size / 1000:.1f} TB"
+    """`900 B`, `1.4 MiB`: as `size_words`."""
+    return DASH if size is None else size_words(size)
 
 
 @register.filter

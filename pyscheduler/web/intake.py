@@ -8,6 +8,7 @@ from typing import IO
 
 from django.conf import settings
 
+from core.text import size_words
 from pyscheduler.web.answers import Receive, Scope
 
 IN_MEMORY = 256 * 1024
@@ -91,7 +92,7 @@ class Body:
     def check(self, length: int) -> None:
         """Returns if a body of so many bytes is taken."""
         if length > self._intake.most_bytes:
-            raise Refused(413, f"This is larger than the limit of {self._intake.most_bytes // 1024 // 1024} MB.")
+            raise Refused(413, f"This is larger than the limit of {size_words(self._intake.most_bytes)}.")
         if length > MOST_OF_UNKNOWN and not self._is_known:
             raise Refused(413, "Log in, or send a key, before you send so much.")
 

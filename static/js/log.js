@@ -324,7 +324,7 @@ class PsLog extends HTMLElement {
   }
 
   inWords(bytes) {
-    const units = ["bytes", "KB", "MB", "GB"];
+    const units = ["B", "KiB", "MiB", "GiB"];
     let at = 0;
     while (bytes >= 1024 && at < units.length - 1) { bytes /= 1024; at += 1; }
     return `${at && bytes < 10 ? bytes.toFixed(1) : Math.round(bytes)} ${units[at]}`;

@@ -37,7 +37,7 @@ CASES = {
     "memory_limit_mb": (100, HELD_BY_TWO, r"It used more memory than its limit of 100 MiB \([\d.]+ MiB\) and was stopped\."),
     "cpu_limit": (1, BURNT_BY_CHILDREN, r"It used more processor time than its limit of 1 second \(\d seconds\) and was stopped\."),
     "process_limit": (4, MANY, r"It had more processes at once than its limit of 4 \(\d\) and was stopped\."),
-    "output_limit_mb": (1, TALK, r"It printed more than its limit of 1 MiB \([\d.]+ MiB\) and was stopped\."),
+    "output_limit_mb": (1, TALK, r"It printed more than its limit of 1 MiB \([\d.,]+ (MiB|bytes)\) and was stopped\."),
     "directory_limit_mb": (2, FILL, r"It filled its directory beyond its limit of 2 MiB \([\d.]+ MiB\) and was stopped\."),
 }
 

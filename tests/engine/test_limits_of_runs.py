@@ -91,7 +91,7 @@ def test_a_waiting_run_says_that_no_worker_is_heard_of(make_run: Make) -> None:
     run = make_run()
     assert why(run) == "No worker has been heard of yet."
     host = Host.objects.create(key="testhost", seen_at=timezone.now() - timedelta(minutes=3))
-    assert why(run) == "No worker has been heard of for 3 min."
+    assert why(run) == "No worker has been heard of for 3 minutes."
     Host.objects.filter(pk=host.pk).update(seen_at=timezone.now())
     assert why(run) == "It starts in a moment."
 

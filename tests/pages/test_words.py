@@ -9,6 +9,7 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from core.templatetags import ui
+from core.text import span_words
 
 pytestmark = pytest.mark.once
 
@@ -38,10 +39,36 @@ def test_a_span_reads_in_its_two_largest_units(seconds: int | None, words: str) 
 
 
 @pytest.mark.parametrize(
-    ("size", "words"),
-    [(None, "–"), (0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_400_000, "1.4 MB"), (48_300_000, "48 MB"), (3 * 10**12, "3.0 TB")],
+    ("seconds", "parts", "words"),
+    [
+        (0.9, 2, "0 seconds"),
+        (1, 2, "1 second"),
+        (1800, 2, "30 minutes"),
+        (93_600, 2, "1 day 2 hours"),
+        (93_784, 2, "1 day 2 hours"),
+        (93_784, 4, "1 day 2 hours 3 minutes 4 seconds"),
+        (7199, 1, "1 hour"),
+    ],
 )
-def test_a_size_reads_in_decimal_units(size: int | None, words: str) -> None:
+def test_a_span_in_a_sentence_is_written_out(seconds: float, parts: int, words: str) -> None:
+    assert span_words(seconds, parts) == words
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (None, "–"),
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1_468_006, "1.4 MiB"),
+        (48 * 1024**2, "48 MiB"),
+        (1024**2 - 1, "1.0 MiB"),
+        (3 * 1024**3, "3.0 GiB"),
+        (3 * 1024**4, "3.0 TiB"),
+    ],
+)
+def test_a_size_reads_in_binary_units(size: int | None, words: str) -> None:
     assert ui.in_bytes(size) == words
 
 

@@ -8,7 +8,7 @@ import pytest
 from core.errors import InvalidInput
 from schedules.cron import parse
 from schedules.preview import preview
-from schedules.timing import MOST_SINGLE_ROWS, Timing, arrears, span_words
+from schedules.timing import MOST_SINGLE_ROWS, Timing, arrears
 
 pytestmark = pytest.mark.once
 
@@ -160,8 +160,3 @@ def test_a_preview_of_nonsense_is_refused_by_field(given: dict[str, object], fie
     with pytest.raises(InvalidInput) as refusal:
         preview(**given)
     assert list(refusal.value.fields) == [field]
-
-
-def test_spans_read_like_words() -> None:
-    assert span_words(timedelta(days=1, hours=2)) == "1 day 2 hours"
-    assert span_words(timedelta(days=1, hours=2, minutes=3, seconds=4), parts=2) == "1 day 2 hours"

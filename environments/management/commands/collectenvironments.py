@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from core.text import size_words
 from environments.services import UNUSED_DAYS, collect_unused
 
 
@@ -16,4 +17,4 @@ class Command(BaseCommand):
     def handle(self, *args: Any, days: int, **options: Any) -> None:
         collected = collect_unused(days=days)
         freed = sum(environment.size_bytes for environment in collected)
-        self.stdout.write(f"Collected: {len(collected)}, {freed / 1e6:.0f} MB")
+        self.stdout.write(f"Collected: {len(collected)}, {size_words(freed)}")
