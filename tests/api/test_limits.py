@@ -1,7 +1,6 @@
 """Large bodies cost little, and what is wrong with them is said in few words."""
 
 import json
-import time
 import tracemalloc
 from typing import Any
 
@@ -20,13 +19,11 @@ TEXTS = b'{"name": [' + b'"",' * 2_000_000 + b'""]}'
 @pytest.mark.parametrize("body", [UNKNOWN, TEXTS, b"[" + b"[]," * 2_000_000 + b"[]]"], ids=["names", "texts", "lists"])
 def test_a_body_of_very_many_values_is_refused_before_it_is_read(editor: Caller, body: bytes) -> None:
     tracemalloc.start()
-    began = time.process_time()
     response = editor.raw("POST", "schedules/preview", body, JSON)
-    took, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert response.status_code == 413
     assert response.json()["error"]["message"] == "The body has more than 20,000 values."
-    assert took < 2
     assert peak < 5 * len(body), "copies of the bytes, no values"
 
 
