@@ -12,7 +12,9 @@ from accounts.models import Team
 from accounts.querysets import TeamQuerySet
 from core.checks import MAX_DESCRIPTION
 from core.names import MAX_NAME, MAX_SAFE_NAME
-from threads.models import MAX_RETRIES, MAX_TIMEOUT_SECONDS, Thread
+from threads.limits import MAX_TIMEOUT_SECONDS
+from threads.models import Thread
+from threads.repeats import MAX_RETRIES
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager

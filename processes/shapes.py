@@ -9,7 +9,8 @@ from core.checks import MAX_RUNS
 from core.endpoint import PageQuery, Strict
 from core.fields import Id, Parameters, Several, Text, Whole
 from processes.models import MAX_STEPS, OnFailure, Process, Step
-from threads.models import MAX_RETRIES, MAX_TIMEOUT_SECONDS
+from threads.limits import MAX_TIMEOUT_SECONDS
+from threads.repeats import MAX_RETRIES
 from threads.summaries import RunBrief, RunStats
 
 MAX_STAGE = 10_000

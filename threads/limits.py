@@ -21,9 +21,10 @@ class Bound:
         return f"Use a whole number of {self.unit} from {self.least} to {self.most:,}, or leave it empty."
 
 
+MAX_TIMEOUT_SECONDS = 30 * 86400
 LIMITS = {
     "memory_limit_mb": Bound(16, 1_048_576, "MiB"),
-    "cpu_limit": Bound(1, 30 * 86400, "seconds"),
+    "cpu_limit": Bound(1, MAX_TIMEOUT_SECONDS, "seconds"),
     "process_limit": Bound(1, 100_000, "processes"),
     "output_limit_mb": Bound(1, 100_000, "MiB"),
     "directory_limit_mb": Bound(1, 10_000_000, "MiB"),

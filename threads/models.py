@@ -14,18 +14,22 @@ from accounts.querysets import TeamQuerySet
 from core.checks import MAX_DESCRIPTION
 from core.names import MAX_NAME, MAX_SAFE_NAME
 from environments.models import Environment, EnvironmentBuild
+from threads.limits import LIMITS, MAX_TIMEOUT_SECONDS
+from threads.repeats import MAX_DELAY_SECONDS, MAX_RETRIES
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
-MAX_TIMEOUT_SECONDS = 30 * 86400
-MAX_RETRIES = 20
 MAX_VARIABLE_NAME = 100
 
 
 def default_timeout() -> int:
     """Seconds; a callable, so that an operator's choice does not look like a changed model."""
     return int(settings.DEFAULT_SCRIPT_TIMEOUT)
+
+
+def _least(name: str) -> list[MinValueValidator]:
+    return [MinValueValidator(LIMITS[name].least)]
 
 
 class ThreadType(models.TextChoices):
@@ -89,15 +93,17 @@ class Thread(models.Model):
     environment_build = models.ForeignKey(
         EnvironmentBuild, on_delete=models.SET_NULL, related_name="threads", null=True, blank=True, editable=False
     )
-    memory_limit_mb = models.PositiveIntegerField("memory limit (MiB)", null=True, blank=True, validators=[MinValueValidator(16)])
-    cpu_limit = models.PositiveIntegerField("processor time limit (seconds)", null=True, blank=True, validators=[MinValueValidator(1)])
-    process_limit = models.PositiveIntegerField("limit of processes", null=True, blank=True, validators=[MinValueValidator(1)])
-    output_limit_mb = models.PositiveIntegerField("log limit (MiB)", null=True, blank=True, validators=[MinValueValidator(1)])
-    directory_limit_mb = models.PositiveIntegerField("directory limit (MiB)", null=True, blank=True, validators=[MinValueValidator(1)])
+    memory_limit_mb = models.PositiveIntegerField("memory limit (MiB)", null=True, blank=True, validators=_least("memory_limit_mb"))
+    cpu_limit = models.PositiveIntegerField("processor time limit (seconds)", null=True, blank=True, validators=_least("cpu_limit"))
+    process_limit = models.PositiveIntegerField("limit of processes", null=True, blank=True, validators=_least("process_limit"))
+    output_limit_mb = models.PositiveIntegerField("log limit (MiB)", null=True, blank=True, validators=_least("output_limit_mb"))
+    directory_limit_mb = models.PositiveIntegerField(
+        "directory limit (MiB)", null=True, blank=True, validators=_least("directory_limit_mb")
+    )
     network = models.BooleanField("may use the network", default=True)
     max_runs = models.PositiveIntegerField("runs at once", null=True, blank=True, validators=[MinValueValidator(1)])
     retries = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(MAX_RETRIES)])
-    retry_delay_seconds = models.PositiveIntegerField(default=10, validators=[MinValueValidator(1), MaxValueValidator(86400)])
+    retry_delay_seconds = models.PositiveIntegerField(default=10, validators=[MinValueValidator(1), MaxValueValidator(MAX_DELAY_SECONDS)])
     retry_exit_codes = models.JSONField(default=list, blank=True)
     enabled = models.BooleanField(default=True)
     current_version = models.ForeignKey("ThreadVersion", on_delete=models.SET_NULL, related_name="+", null=True, blank=True)

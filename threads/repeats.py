@@ -3,9 +3,9 @@
 from typing import Any
 
 from core.checks import is_whole, runs_fault
-from threads.models import MAX_RETRIES
 
 REPEATS = ("max_runs", "retries", "retry_delay_seconds", "retry_exit_codes")
+MAX_RETRIES = 20
 MAX_DELAY_SECONDS = 86_400
 MAX_CODES = 50
 

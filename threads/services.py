@@ -21,8 +21,8 @@ from environments.wishes import check_python, clean_requirements
 from events.services import publish as publish_event
 from threads.building import settle_environment
 from threads.checks import check_syntax, decode_source
-from threads.limits import LIMITS, limit_faults
-from threads.models import MAX_TIMEOUT_SECONDS, Folder, Thread, ThreadDraft, ThreadType, ThreadVersion, VersionFile
+from threads.limits import LIMITS, MAX_TIMEOUT_SECONDS, limit_faults
+from threads.models import Folder, Thread, ThreadDraft, ThreadType, ThreadVersion, VersionFile
 from threads.repeats import REPEATS, repeat_faults
 from threads.uploads import FIRST_FILENAME, CheckedFile, Content, Upload, check_content, files_of, laid_together, name_from
 

@@ -10,10 +10,8 @@ from core.checks import MAX_RUNS
 from core.endpoint import PageQuery, Strict
 from core.fields import Id, Several, Text, Whole
 from environments.shapes import EnvironmentBrief, brief
-from threads.limits import LIMITS
+from threads.limits import LIMITS, MAX_TIMEOUT_SECONDS
 from threads.models import (
-    MAX_RETRIES,
-    MAX_TIMEOUT_SECONDS,
     Folder,
     Thread,
     ThreadDraft,
@@ -22,7 +20,7 @@ from threads.models import (
     VersionFile,
     default_timeout,
 )
-from threads.repeats import MAX_CODES, MAX_DELAY_SECONDS, REPEATS
+from threads.repeats import MAX_CODES, MAX_DELAY_SECONDS, MAX_RETRIES, REPEATS
 from threads.summaries import RunBrief, RunStats
 from threads.variable_shapes import Env, env_of
 
