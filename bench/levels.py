@@ -4,6 +4,7 @@ import os
 import subprocess
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from bench.burst import AT_ONCE, bare_burst, queued_burst
@@ -50,33 +51,54 @@ def script_cost(platform: Subject) -> float:
         return 1000 * float(database.execute("SELECT avg(cpu_seconds) FROM history_run WHERE status = 'success'").fetchone()[0])
 
 
+class Measured:
+    """A platform at one level, and what was seen of it."""
+
+    def __init__(self, level: str, platform: Subject, script: Path) -> None:
+        self.level, self.platform, self.script = level, platform, script
+        self.is_sandboxed = level == "bubblewrap"
+        self.thread = platform.add_thread("Noop", "pass\n")
+        self.took: list[float] = []
+        self.rates: list[tuple[float, float]] = []
+        platform.recorded_at(platform.trigger(self.thread))
+
+    def run_once(self) -> None:
+        self.took.append(one_run(self.platform, self.thread))
+
+    def burst(self, count: int) -> None:
+        bare = sandboxed_burst(self.script, count) if self.is_sandboxed else bare_burst(self.script, count)[0]
+        self.rates.append((count / bare, count / queued_burst(self.platform, self.thread, count)))
+
+    def rows(self, plain: "Measured", count: int) -> list[Row]:
+        beside = "xargs with bubblewrap" if self.is_sandboxed else "plain xargs"
+        bare, ours = (median([pair[at] for pair in self.rates]) for at in (0, 1))
+        costs = script_cost(plain.platform), script_cost(self.platform)
+        return [
+            Row(f"{self.level}: call to record, one after the other", "ms", median(plain.took), median(self.took)),
+            Row(f"{self.level}: processor time of script and isolation", "ms", *costs),
+            Row(f"{self.level}: {count} queued at once, beside {beside}", "runs/s", bare, ours, ratio_at_least(0.8)),
+        ]
+
+
 def main() -> None:
     chosen = options(__doc__)
     runs, repeats, count = chosen.few(100), chosen.few(5), 40 if chosen.quick else 200
-    rows, notes = [], []
-    base = None
-    with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder, "noop.py")
+    with ExitStack() as stack:
+        script = Path(stack.enter_context(tempfile.TemporaryDirectory()), "noop.py")
         script.write_text("pass\n")
-        for level in possible():
-            with subject(environment={"PYSCHED_ISOLATION": level, "PYSCHED_MAX_RUNS": str(AT_ONCE)}) as platform:
-                thread = platform.add_thread("Noop", "pass\n")
-                platform.recorded_at(platform.trigger(thread))
-                took = median([one_run(platform, thread) for _ in range(runs)])
-                cost = script_cost(platform)
-                base = base or (took, cost)
-                rows.append(Row(f"{level}: call to record, one after the other", "ms", base[0], took))
-                rows.append(Row(f"{level}: processor time of script and isolation", "ms", base[1], cost))
-                is_sandboxed = level == "bubblewrap"
-                bare, ours = [], []
-                for _ in range(repeats):
-                    bare.append(sandboxed_burst(script, count) if is_sandboxed else bare_burst(script, count)[0])
-                    ours.append(queued_burst(platform, thread, count))
-                beside = "xargs with bubblewrap" if is_sandboxed else "plain xargs"
-                rates = (median([count / took for took in bare]), median([count / took for took in ours]))
-                rows.append(Row(f"{level}: {count} queued at once, beside {beside}", "runs/s", *rates, ratio_at_least(0.8)))
-    notes.append("the first two rows of each level are beside plain, not beside a bare start")
-    show(f"What isolation costs ({runs} runs one after the other, {repeats} bursts of {count} each)", rows, notes)
+        limits = {"PYSCHED_MAX_RUNS": str(AT_ONCE)}
+        # All at once and in turn: what others do to the machine meanwhile, they do to each.
+        platforms = {level: stack.enter_context(subject(environment={"PYSCHED_ISOLATION": level} | limits)) for level in possible()}
+        levels = [Measured(level, platform, script) for level, platform in platforms.items()]
+        for _ in range(runs):
+            for level in levels:
+                level.run_once()
+        for _ in range(repeats):
+            for level in levels:
+                level.burst(count)
+        rows = [row for level in levels for row in level.rows(levels[0], count)]
+    note = "the first two rows of each level are beside plain, not beside a bare start"
+    show(f"What isolation costs ({runs} runs one after the other, {repeats} bursts of {count} each)", rows, [note])
 
 
 if __name__ == "__main__":
