@@ -12,6 +12,7 @@ from django_q.cluster import Sentinel
 
 from core.kernel import die_with_parent
 from engine.broker import LOOK_SECONDS, beat_file
+from engine.environment import compile_toolkit
 from engine.turn import wish_file
 
 # A look goes through pusher, worker and monitor every few seconds. Missing for so long, one of them is dead or hangs on
@@ -58,6 +59,7 @@ def run_cluster() -> None:
 
     os.register_at_fork(after_in_child=in_child)
     connections.close_all()
+    compile_toolkit()
     beat_file().parent.mkdir(parents=True, exist_ok=True)
     beat_file().touch()
     BellSentinel(StopFlag(), StopFlag(), uuid.uuid4())

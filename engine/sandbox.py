@@ -77,7 +77,7 @@ def _base(interpreter: str, own_proc: bool, becomes_user: bool) -> tuple[str, ..
     words += ["--proc", "/proc"] if own_proc else ["--ro-bind", "/proc", "/proc"]
     words += ["--dev", "/dev", *_memory(_SHARED_MEMORY, SHM_BYTES), *_memory(_TEMPORARY, TMP_BYTES)]
     words += ["--ro-bind-try", "/sys/devices/system/cpu", "/sys/devices/system/cpu"]
-    folders = (*python_folders(interpreter), str(TOOLKIT), *certificates())
+    folders = (*python_folders(interpreter), str(TOOLKIT), *(path for path in certificates() if not _is_there(path)))
     for folder in folders:
         words += [*_parents(folder), "--ro-bind", folder, folder]
     return (*words, *_hidden(folders))
@@ -96,7 +96,13 @@ def _hidden(folders: tuple[str, ...]) -> list[str]:
 
 def certificates() -> list[str]:
     """Files and folders that certificates are read from, where the operator has said so."""
-    return [path for name in CERTIFICATES if (path := os.environ.get(name)) and os.path.isabs(path) and os.path.exists(path)]
+    named = dict.fromkeys(os.environ.get(name, "") for name in CERTIFICATES)
+    return [path for path in named if os.path.isabs(path) and os.path.exists(path)]
+
+
+def _is_there(path: str) -> bool:
+    """Does it come with the system's own folders?"""
+    return _is_below_system(path) or any(path.startswith(f"/etc/{name}/") for name in CONFIGURATION)
 
 
 def _is_below_system(path: str) -> bool:

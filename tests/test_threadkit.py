@@ -5,15 +5,19 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from glob import glob
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core.interpreter import interpreter
+from engine import environment
 from engine.environment import TOOLKIT
 
 pytestmark = pytest.mark.once
@@ -265,3 +269,14 @@ def test_a_killed_attempt_leaves_nothing_to_be_taken_for_a_data_set_and_the_next
 @pytest.mark.parametrize("name", ["", "..", ".pyscheduler", "a/.."])
 def test_a_data_set_needs_a_name(step: Step, name: str) -> None:
     assert "cannot be the name of a data set" in step.run(f"threadkit.dataset({name!r}).__enter__()").stderr
+
+
+def test_scripts_need_not_compile_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kit = tmp_path / "kit"
+    shutil.copytree(TOOLKIT, kit, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(environment, "TOOLKIT", kit)
+    environment.compile_toolkit()
+    words = [interpreter(), "-v", "-c", "import threadkit"]
+    told = subprocess.run(words, env={"PYTHONPATH": str(kit)}, capture_output=True, text=True, check=True).stderr
+    for name in ("sitecustomize", "threadkit/__init__", "threadkit/_state"):
+        assert f"code object from '{cache_from_source(str(kit / name) + '.py')}'" in told
