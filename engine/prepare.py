@@ -17,7 +17,7 @@ from engine import environment
 from engine.host import records
 from engine.isolation import Level, arrange, make_way, refusal, run_user
 from engine.places import Surroundings
-from environments.services import python_of
+from environments.ondisk import python_of
 from history.models import Run, StepRun
 from history.status import Kind
 from threads import blobs

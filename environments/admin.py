@@ -8,7 +8,8 @@ from django.http import HttpRequest
 from accounts.access import person
 from core.admin import RecordAdmin, for_each
 from environments.models import Environment, EnvironmentBuild
-from environments.services import check_environment, remake_environment
+from environments.services import remake_environment
+from environments.upkeep import check_environment
 
 
 @admin.action(description="Check selected environments", permissions=["view"])

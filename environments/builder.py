@@ -8,8 +8,9 @@ from pathlib import Path
 from django.conf import settings
 
 from core import layout
-from environments import services
+from environments import ondisk, services
 from environments.models import BuildStatus, EnvironmentBuild
+from environments.upkeep import note_size
 
 # Builders of a host at once: one large build does not keep the small ones waiting.
 BUILDERS = 2
@@ -35,13 +36,14 @@ def build_waiting(tell: Tell, hand_over: Tell) -> int:
                     if not is_free or (build := services.claim_build(pk)) is None:
                         continue
                     if services.carry_out(build, tell) and build.environment:
-                        compiling.append((build.environment, services.compile_bytecode(build.environment)))
+                        compiling.append((build.environment, ondisk.compile_bytecode(build.environment.key)))
                     if build.status == BuildStatus.READY:
                         hand_over(build)
                     built += 1
     for environment, child in compiling:
-        child.wait()
-        services.note_size(environment)
+        if child:
+            child.wait()
+        note_size(environment)
     return built
 
 

@@ -1,4 +1,4 @@
-"""What is asked of `uv`: lock requirements, make an environment of a lock, check one. It runs with an environment of its own:
+"""What is asked of `uv`: lock requirements, make an environment of a lock. It runs with an environment of its own:
 the operator's choice of index, proxies and certificates, nothing else of the platform's."""
 
 import configparser
@@ -14,12 +14,17 @@ from core import layout
 from environments.pythons import Python
 
 DEADLINE_SECONDS = 1800
-CHECK_SECONDS = 60
 _PASSED_ON = (
     "PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
 )  # fmt: skip
 _INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL")
+# The first two are of an environment that the platform itself was started in. The others run packages' code, or bring packages
+# that the lock does not know.
+_KEPT_BACK = (
+    "UV_PROJECT_ENVIRONMENT", "UV_PYTHON",
+    "UV_COMPILE_BYTECODE", "UV_NO_BINARY", "UV_NO_BINARY_PACKAGE", "UV_NO_BUILD_ISOLATION", "UV_VENV_SEED", "UV_SYSTEM_PYTHON",
+)  # fmt: skip
 _PIP_FILES = ("/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
 
 Say = Callable[[str], None]
@@ -35,20 +40,18 @@ def lock(requirements: str, python: Python, say: Say, held: int) -> str:
     return sorted_lock(_run([*words, "--no-python-downloads"], say, held, requirements))
 
 
-def make(folder: Path, lock_file: Path, python: Python, say: Say, held: int) -> None:
-    """A new environment in `folder` with what the lock says. Copied: what a script did to a link, the cache would give to others."""
+def make_empty(folder: Path, python: Python, say: Say, held: int) -> None:
+    """A new environment in `folder`, which must not be there, without packages."""
     _run(["venv", "--quiet", str(folder), "--python", python.path, "--no-project", "--no-python-downloads"], say, held)
-    if lock_file.stat().st_size:
-        python_of = str(folder / "bin" / "python")
-        words = ["pip", "sync", str(lock_file), "--require-hashes", "--only-binary", ":all:", "--link-mode", "copy", "--python", python_of]
-        _run(words, say, held)
 
 
-def check(python: str) -> str:
-    """What is wrong with the packages of an environment, in the words of `uv pip check`; empty when nothing is."""
-    words = [find_uv_bin(), "pip", "check", "--python", python]
-    done = subprocess.run(words, capture_output=True, text=True, env=variables(), cwd="/", timeout=CHECK_SECONDS, check=False)
-    return "" if done.returncode == 0 else done.stderr.strip()
+def install(folder: Path, lock_file: Path, say: Say, held: int) -> None:
+    """What the lock says, into an environment that has no packages: `uv` starts its interpreter before it lays the first one there.
+
+    Never into one that has some: they would run as the platform. Copied: what a script did to a link, the cache would give to others.
+    """
+    words = ["pip", "sync", str(lock_file), "--require-hashes", "--only-binary", ":all:", "--link-mode", "copy", "--no-compile-bytecode"]
+    _run([*words, "--python", str(folder / "bin" / "python")], say, held)
 
 
 def sorted_lock(text: str) -> str:
@@ -68,20 +71,20 @@ def packages_of(lock_text: str) -> dict[str, str]:
 
 def variables() -> dict[str, str]:
     """The environment of `uv`. `cwd` is the root, so that no project's settings are taken for the operator's."""
-    passed = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("UV_")}
+    passed = {
+        name: value for name, value in os.environ.items() if name in _PASSED_ON or (name.startswith("UV_") and name not in _KEPT_BACK)
+    }
     index = pip_index(os.environ)
     if index and not any(name in passed for name in _INDEXES):
         passed["UV_DEFAULT_INDEX"] = index
     if "SSL_CERT_FILE" not in passed and os.environ.get("PIP_CERT"):
         passed["SSL_CERT_FILE"] = os.environ["PIP_CERT"]
-    own = {
+    return passed | {
         "UV_CACHE_DIR": str(layout.environments_folder() / "cache"),
         "UV_NO_PROGRESS": "1",
         "NO_COLOR": "1",
         "UV_PYTHON_DOWNLOADS": "never",
     }
-    # An environment that the platform itself was started in is none of the script's.
-    return {name: value for name, value in passed.items() if name not in ("UV_PROJECT_ENVIRONMENT", "UV_PYTHON")} | own
 
 
 def pip_index(given: Mapping[str, str]) -> str:

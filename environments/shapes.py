@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from core.endpoint import PageQuery
 from environments.models import BuildStatus, Environment, EnvironmentBuild, EnvironmentState
-from environments.services import last_used
+from environments.ondisk import last_used
 
 # `none`: the platform's own Python, without an environment.
 STATES = ["none", *BuildStatus.values]

@@ -14,8 +14,10 @@ from accounts.access import person
 from accounts.querysets import sees_all, teams_of
 from core.errors import NotFound
 from environments.models import Environment
+from environments.ondisk import last_used
 from environments.pythons import found_pythons
-from environments.services import UNUSED_DAYS, check_environment, collect_unused, last_used, remake_environment
+from environments.services import remake_environment
+from environments.upkeep import UNUSED_DAYS, check_environment, collect_unused
 
 PER_PAGE = 50
 

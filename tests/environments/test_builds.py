@@ -12,8 +12,9 @@ from django.conf import settings as django_settings
 
 from core import layout
 from core.errors import Conflict, Forbidden
-from environments import builder, services
+from environments import builder, ondisk, services
 from environments.models import BuildStatus, Environment, EnvironmentBuild, EnvironmentState
+from environments.upkeep import check_environment, collect_unused
 from threads.building import build_waiting
 from threads.requirements import add_requirement, rebuild_environment
 from threads.services import change_thread
@@ -142,39 +143,40 @@ def bare(make_thread: Any) -> Any:
 
 
 def test_a_broken_environment_is_found_and_made_again(bare: Any, people: Any) -> None:
-    environment = services.check_environment(bare.environment, user=people.operator)
+    environment = check_environment(bare.environment, user=people.operator)
     assert (environment.state, environment.health) == (EnvironmentState.READY, "")
     python = layout.environment_folder(environment.key) / "bin" / "python"
     python.unlink()
-    environment = services.check_environment(environment, user=people.operator)
+    environment = check_environment(environment, user=people.operator)
     assert environment.state == EnvironmentState.BROKEN
-    assert "does not start" in environment.health
+    assert environment.health == "Missing or changed since it was made: bin/python."
     services.remake_environment(environment, user=people.operator)
     build_waiting()
     environment.refresh_from_db()
     assert environment.state == EnvironmentState.READY
     assert said_by(environment, "print(1)") == "1"
     with pytest.raises(Forbidden):
-        services.check_environment(environment, user=people.owner)
+        check_environment(environment, user=people.owner)
 
 
 def test_what_nobody_uses_is_taken_off_the_disk_and_can_be_made_again(bare: Any, people: Any) -> None:
     environment = bare.environment
-    used = layout.environment_folder(environment.key) / services.USED
+    folder = layout.environment_folder(environment.key)
+    used = ondisk._mark_path(environment.key)
     os.utime(used, (0, 0))
-    assert services.collect_unused(days=30) == []  # A thread has it.
+    assert collect_unused(days=30) == []  # A thread has it.
     change_thread(thread=bare, user=people.editor, python_version="")
-    services.python_of(environment.key)
-    assert services.collect_unused(days=30) == []  # A run has just used it.
+    ondisk.python_of(environment.key)
+    assert collect_unused(days=30) == []  # A run has just used it.
     os.utime(used, (0, 0))
-    assert services.collect_unused(days=30) == [environment]
-    assert not used.parent.exists()
+    assert collect_unused(days=30) == [environment]
+    assert not used.exists() and not folder.exists()
     with pytest.raises(Conflict, match="not on this host"):
-        services.python_of(environment.key)
+        ondisk.python_of(environment.key)
     environment.refresh_from_db()
     services.remake_environment(environment, user=people.operator)
     build_waiting()
-    assert services.python_of(environment.key)
+    assert ondisk.python_of(environment.key)
 
 
 def test_a_build_whose_builder_died_is_taken_up_and_at_last_given_up(make_thread: Any) -> None:

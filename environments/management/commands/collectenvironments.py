@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from core.text import size_words
-from environments.services import UNUSED_DAYS, collect_unused
+from environments.upkeep import UNUSED_DAYS, collect_unused
 
 
 class Command(BaseCommand):
