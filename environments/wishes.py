@@ -4,19 +4,18 @@ import hashlib
 import re
 import tomllib
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from packaging.requirements import Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 
 from core.errors import InvalidInput
 
 MAX_LINES = 500
 # The block as PEP 723 has it: every line of it is a comment.
 _BLOCK = re.compile(r"(?m)^# /// script[ \t]*$\s(?P<content>(^#(| .*)$\s?)+)^# ///[ \t]*$")
-_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
-# A name, extras, then versions, an https address of a wheel, or markers. Options, paths and other lines are none.
-_LINE = re.compile(rf"^({_NAME})\s*(\[[A-Za-z0-9._\-, ]*\])?\s*(?P<rest>.*)$")
-_VERSIONS = re.compile(r"^(\(?\s*(===|==|~=|!=|<=|>=|<|>)[^;@$`]*)?(;[^$`]*)?$")
-_ADDRESS = re.compile(r"^@\s*https://[^\s$`]+\.whl(#[^\s$`]*)?(\s*;[^$`]*)?$")
 _VERSION = re.compile(r"^3\.\d{1,2}(\.\d{1,3})?$")
-_CLAUSE = re.compile(r"^(===|==|~=|!=|<=|>=|<|>)\s*(\d+(?:\.\d+)*)(\.\*)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +80,8 @@ def clean_requirements(text: str) -> str:
 
 
 def _checked(line: str, number: int) -> str:
-    match = _LINE.match(line)
-    rest = match["rest"] if match else ""
-    if match and line.isprintable() and not line.endswith("\\") and (_VERSIONS.match(rest) or _ADDRESS.match(rest)):
+    requirement = _requirement(line)
+    if requirement and (requirement.url is None or _is_wheel(requirement.url)):
         return line
     shown = line[:60].encode("ascii", "replace").decode()
     raise InvalidInput.of(
@@ -93,10 +91,29 @@ def _checked(line: str, number: int) -> str:
     )
 
 
+def _requirement(line: str) -> Requirement | None:
+    """The line as the standard has it (PEP 508): a name, extras, versions or an address, markers; None when it is none, or more."""
+    # Of a line that is continued, and of variables, the standard knows nothing: the resolver does.
+    if not line.isprintable() or line.endswith("\\") or "$" in line:
+        return None
+    try:
+        return Requirement(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_wheel(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return parts.scheme == "https" and bool(parts.hostname) and parts.path.endswith(".whl")
+
+
 def name_of(requirement: str) -> str:
-    """The package's name, as packages are compared: lower case, one hyphen for each run of `-_.`."""
-    match = _LINE.match(requirement)
-    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
+    """The package's name, as packages are compared: lower case, one hyphen for each run of `-_.`. Empty when it is none."""
+    found = _requirement(requirement)
+    return canonicalize_name(found.name) if found else ""
 
 
 def check_python(version: str) -> str:
@@ -108,24 +125,7 @@ def check_python(version: str) -> str:
 
 def satisfies(version: str, requires: str) -> bool:
     """Does a Python of this version fit `requires-python`? InvalidInput when that cannot be read."""
-    return all(_holds(_numbers(version), clause.strip()) for clause in requires.split(",") if clause.strip())
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
-
-
-def _holds(version: tuple[int, ...], clause: str) -> bool:
-    match = _CLAUSE.match(clause)
-    if match is None:
-        raise InvalidInput.of("source", f"`requires-python` of the script's block (PEP 723) has a part that cannot be read: {clause[:60]}")
-    operator, wanted = match[1], _numbers(match[2])
-    if match[3]:
-        return (version[: len(wanted)] == wanted) == (operator == "==")
-    if operator == "~=":
-        return version >= wanted and version[: len(wanted) - 1] == wanted[:-1]
-    width = max(len(version), len(wanted))
-    left, right = (numbers + (0,) * (width - len(numbers)) for numbers in (version, wanted))
-    outcomes = {"==": left == right, "===": left == right, "!=": left != right, "<=": left <= right, ">=": left >= right,
-                "<": left < right, ">": left > right}  # fmt: skip
-    return outcomes[operator]
+    try:
+        return SpecifierSet(requires).contains(version)
+    except InvalidSpecifier:
+        raise InvalidInput.of("source", f"`requires-python` of the script's block (PEP 723) cannot be read: {requires[:60]}") from None

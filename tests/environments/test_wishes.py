@@ -29,7 +29,8 @@ def test_settings_and_the_scripts_own_block_count_together() -> None:
     assert wish_of("", "# nothing", "print(1)\n").is_empty
 
 
-@pytest.mark.parametrize("line", ["six", "six==1.17.0", "requests[socks]>=2.31,<3", "six ; python_version < '3.9'", "six~=1.0 # why",
+@pytest.mark.parametrize("line", ["six", "six==1.17.0", "requests[socks]>=2.31,<3", "six ; python_version < '3.9'", "six~=1.0 # why", "six (>=1.0)", "six===1.17.0",
+                                  "a-b_c.d[e,f] != 1.0.*, >=1 ; sys_platform == 'linux'",
                                   "six @ https://example.org/six-1.17.0-py2.py3-none-any.whl"])  # fmt: skip
 def test_requirements_may_say(line: str) -> None:
     assert clean_requirements(line) == line.split(" #")[0]
@@ -38,7 +39,12 @@ def test_requirements_may_say(line: str) -> None:
 @pytest.mark.parametrize("line", ["-r /etc/passwd", "--index-url https://evil.example", "-e .", "./six", "/tmp/six.whl",
                                   "six==${PYSCHED_SECRET_KEY}",
                                   "six @ file:///etc/passwd", "git+https://example.org/six", "six @ git+https://example.org/six",
-                                  "six @ https://example.org/six.tar.gz", "six \\", "six six", "six; $HOME", "six >= `id`"])  # fmt: skip
+                                  "six @ https://example.org/six.tar.gz", "six \\", "six six", "six; $HOME", "six >= `id`",
+                                  "six==1.17.0 --index-url https://evil.example", "six>=1 -r /etc/passwd", "six==1.17.0 --hash=sha256:00",
+                                  "six @ https://example.org/six.whl --index-url https://evil.example", "six>=1,<2 ./other",
+                                  "six @ https://example.org/${PYSCHED_SECRET_KEY}.whl", "six @ http://example.org/six.whl",
+                                  "six @ https:///six.whl", "six @ https://example.org/six.tar.gz?as=six.whl", "six; python_version",
+                                  "six; " + "(" * 5000])  # fmt: skip
 def test_requirements_reach_neither_files_nor_variables_nor_options(line: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         clean_requirements(f"six\n{line}")
@@ -57,6 +63,11 @@ def test_a_block_that_cannot_be_read_is_told_in_words() -> None:
 )  # fmt: skip
 def test_what_a_script_requires_of_python(requires: str, fits: bool) -> None:
     assert satisfies("3.11.7", requires) is fits
+
+
+def test_what_a_script_requires_of_python_may_be_wrong() -> None:
+    with pytest.raises(InvalidInput, match="cannot be read: newer than 3"):
+        satisfies("3.11.7", "newer than 3")
 
 
 def test_a_python_is_asked_for_by_its_version() -> None:
