@@ -29,7 +29,8 @@ def test_settings_and_the_scripts_own_block_count_together() -> None:
     assert wish_of("", "# nothing", "print(1)\n").is_empty
 
 
-@pytest.mark.parametrize("line", ["six", "six==1.17.0", "requests[socks]>=2.31,<3", "six ; python_version < '3.9'", "six~=1.0 # why", "six (>=1.0)", "six===1.17.0",
+@pytest.mark.parametrize("line", ["six", "six==1.17.0", "requests[socks]>=2.31,<3", "six ; python_version < '3.9'", "six~=1.0 # why",
+                                  "six (>=1.0)", "six===1.17.0",
                                   "a-b_c.d[e,f] != 1.0.*, >=1 ; sys_platform == 'linux'",
                                   "six @ https://example.org/six-1.17.0-py2.py3-none-any.whl"])  # fmt: skip
 def test_requirements_may_say(line: str) -> None:
