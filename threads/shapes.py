@@ -111,7 +111,10 @@ class ThreadBody(Strict):
     requirements = Text(
         required=False, allow_blank=True, max_length=20_000, default="", help_text="A line per package, such as `requests>=2.31`."
     )
-    env = Env(required=False, help_text="Its own variables; left out, they stay. A secret without `value` stays as it is.")
+    env = Env(
+        required=False,
+        help_text='Its own; left out, they stay. A secret is `{"secret": true, "value": "TEXT"}`; without `value` it stays as it is.',
+    )
 
 
 class NewThreadBody(ThreadBody):

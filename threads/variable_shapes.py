@@ -1,5 +1,7 @@
 """How variables look over the API: one by one, and all of a thread as its `env`. A secret's value goes in and never out."""
 
+import contextlib
+import json
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
@@ -14,6 +16,7 @@ _SECRET = {
     "properties": {"secret": {"type": "boolean", "enum": [True]}, "value": {"type": "string", "writeOnly": True}},
     "required": ["secret"],
 }
+EXAMPLE = '{"BASE_URL": "https://example.org", "API_TOKEN": {"secret": true, "value": "TEXT"}}'
 _ENV = {
     "type": "object",
     "additionalProperties": {"oneOf": [{"type": "string"}, _SECRET]},
@@ -26,8 +29,11 @@ class Env(serializers.JSONField):
     """A thread's own variables by their names: texts, and secrets as `{"secret": true}`."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
+        # In a multipart body it is text.
+        with contextlib.suppress(ValueError, RecursionError):
+            data = json.loads(data) if isinstance(data, str) else data
         if not isinstance(data, dict):
-            raise serializers.ValidationError("Use names with values.")
+            raise serializers.ValidationError(f"Use names with values, as in {EXAMPLE}.")
         return data
 
 

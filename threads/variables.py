@@ -26,6 +26,7 @@ NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 # What the platform sets itself, and what would reach into the interpreter or loader before the script is on its own.
 RESERVED = ("PATH", "HOME", "GCONV_PATH", "GLIBC_TUNABLES", "OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES")
 RESERVED_BEGINNINGS = ("PYSCHED_", "PYTHON", "LD_")
+_SEALED_FORM = '{"secret": true, "value": "TEXT"}'
 _LAYOUT = "\t\n\r"
 
 
@@ -84,7 +85,7 @@ def put_variables(*, thread: Thread, user: User, given: Mapping[str, Any]) -> No
     for name, wanted in given.items():
         value, is_secret = _read(name, wanted)
         if value is None and not (name in there and there[name].is_secret):
-            raise InvalidInput.of("env", f"{name}: there is no such secret yet, so it takes a value.")
+            raise InvalidInput.of("env", f"{name}: there is no such secret yet, so give its value: {_SEALED_FORM}.")
         if value is not None and not _is_same(there.get(name), value, is_secret):
             _set_one(thread, user, name, value, is_secret)
 
@@ -103,7 +104,7 @@ def _read(name: str, wanted: Any) -> tuple[str | None, bool]:
     is_form = isinstance(wanted, Mapping) and not wanted.keys() - {"secret", "value"} and wanted.get("secret") is True
     if is_form and isinstance(value := wanted.get("value"), str | None):
         return value, True
-    raise InvalidInput.of("env", f'{name}: use a text, or {{"secret": true, "value": TEXT}}.')
+    raise InvalidInput.of("env", f"{name}: use a text, or {_SEALED_FORM} for a secret.")
 
 
 def _is_same(variable: Variable | None, value: str, is_secret: bool) -> bool:

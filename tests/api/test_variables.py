@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from accounts.models import AuditEntry
 from threads.models import Thread, Variable
@@ -42,18 +44,28 @@ def test_a_threads_env_is_what_was_sent(people: Any, by_key: Any) -> None:
     assert not Variable.objects.exists()
 
 
+def test_an_env_comes_beside_files_too(people: Any, by_key: Any) -> None:
+    form = {
+        "script": SimpleUploadedFile("a.py", b"pass\n"),
+        "env": json.dumps({"MODE": "fast", "TOKEN": {"secret": True, "value": SECRET}}),
+    }
+    answer = by_key(people.editor).raw("POST", "threads", encode_multipart(BOUNDARY, form), MULTIPART_CONTENT)
+    assert (answer.status_code, answer.json()["env"]) == (201, {"MODE": "fast", "TOKEN": {"secret": True}})
+
+
 @pytest.mark.parametrize(
     ("env", "words"),
     [
-        ({"TOKEN": {"secret": True}}, "there is no such secret yet"),
-        ({"MODE": 1}, "use a text"),
+        ({"TOKEN": {"secret": True}}, 'there is no such secret yet, so give its value: {"secret": true, "value": "TEXT"}.'),
+        ({"MODE": 1}, 'MODE: use a text, or {"secret": true, "value": "TEXT"} for a secret.'),
         ({"MODE": {"secret": False, "value": "x"}}, "use a text"),
         ({"MODE": {"secret": True, "value": 1}}, "use a text"),
         ({"mode": "x"}, "capital letters"),
         ({"PATH": "/tmp"}, "set by the platform"),
         ({"LD_PRELOAD": "x.so"}, "set by the platform"),
         ({"MODE": "x" * (MAX_VALUE_BYTES + 1)}, "the limit is"),
-        (["MODE"], "names with values"),
+        (["MODE"], 'names with values, as in {"BASE_URL": "https://example.org", "API_TOKEN": {"secret": true, "value": "TEXT"}}.'),
+        ("MODE=fast", "names with values"),
     ],
 )
 def test_an_env_that_cannot_be_is_refused_beside_its_field(people: Any, by_key: Any, env: Any, words: str) -> None:
