@@ -12,6 +12,8 @@ RESOURCES = "resources.json"
 SHOWN_LOG_ELSE = "pyscheduler.log"
 # What `threadkit` keeps in the run's directory between attempts, a folder per step; no result of the run.
 STATE = ".pyscheduler"
+# Of that, the beginning of the names of files with what an attempt has put out.
+OUTPUTS = "outputs-"
 # Of that, temporary files where a script has no `/tmp` of its own.
 SCRATCH = "tmp"
 
@@ -81,6 +83,11 @@ def runs_folder() -> Path:
 def kept_state(output_dir: str, position: int, safe_name: str) -> Path:
     """The folder in a run's directory in which `threadkit` keeps what a step remembers from one attempt to the next."""
     return run_directory(output_dir) / STATE / f"{position}-{safe_name}"
+
+
+def kept_outputs(position: int, safe_name: str, attempt: int) -> str:
+    """Below a run's directory, the file in which an attempt of a step has put out values."""
+    return f"{STATE}/{position}-{safe_name}/{OUTPUTS}{attempt}"
 
 
 def run_directory(output_dir: str) -> Path:

@@ -22,7 +22,6 @@ from engine.failure import bare_end_of, end_of
 from engine.handover import Handover
 from engine.host import records
 from engine.isolation import run_user
-from engine.outputs import outputs_of
 from engine.prepare import is_ours, open_control, show_log, write_spec
 from engine.retries import next_attempt_at
 from events.services import publish_all
@@ -145,7 +144,7 @@ def _end_of(step: StepRun) -> Ended | None:
     record = records.read(str(_folder(step) / records.EXIT))
     if record is None or not is_ours(step.run):
         return None
-    return Ended(step, end_of(step, record), step.attempt, _left_behind(step), outputs_of(step))
+    return Ended(step, end_of(step, record), step.attempt, _left_behind(step), record.get("outputs") or {})
 
 
 def _left_behind(step: StepRun) -> list[FoundFile]:

@@ -5,8 +5,7 @@ import shutil
 
 from core import layout
 from core.files import open_beneath, plain_files
-from engine.collect import MAX_FILES, is_working_state
-from engine.outputs import is_output
+from engine.collect import MAX_FILES, is_output, is_working_state
 from history.models import Artifact, Run
 from history.status import Status
 

@@ -28,6 +28,11 @@ def is_working_state(path: str) -> bool:
     return layout.STATE in path and any(part.startswith(layout.STATE) for part in path.split("/"))
 
 
+def is_output(path: str) -> bool:
+    """Does a file of the working state hold what an attempt has put out? Another run's attempts put out their own."""
+    return path.rpartition("/")[2].startswith(layout.OUTPUTS)
+
+
 def _moment(seconds: float) -> datetime:
     """A file's time as a calendar has it: scripts may set any."""
     return datetime.fromtimestamp(min(max(seconds, 0.0), 253_000_000_000.0), UTC)

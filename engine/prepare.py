@@ -160,6 +160,7 @@ def write_spec(step: StepRun, level: Level, given: Mapping[str, str], *, is_besi
         "log_prefix": f"[{step.name}] " if is_beside_others else "",
         "log_heading": _heading(step),
         "progress": str(control / layout.PROGRESS),
+        "outputs": layout.kept_outputs(step.position, step.safe_name, step.attempt),
         "ended_folder": str(layout.ended_folder()),
         "running_folder": str(layout.running_folder()),
         "bells": str(layout.bells()),

@@ -15,6 +15,7 @@ from engine.host import records
 from engine.host.bars import Bars
 from engine.host.masking import MASK, Masker, forms
 from engine.host.pump import KEPT_END, Pump
+from engine.host.reports import ENDS_ITSELF, last_report
 from events.tail import Tail
 
 pytestmark = pytest.mark.once
@@ -83,6 +84,45 @@ def test_short_values_are_left_alone() -> None:
 
 def test_a_text_of_its_own_is_masked() -> None:
     assert Masker(["swordfish"]).whole("row 3: swordfish") == f"row 3: {MASK.decode()}"
+
+
+KEY = "-----BEGIN KEY-----\nMIIEpQIBAAKCAQEA7+/x\nabc\n  0123456789abcdef==\r\n-----END KEY-----\n"
+
+
+@pytest.mark.parametrize("line", ["MIIEpQIBAAKCAQEA7+/x", "MIIEpQIBAAKCAQEA7%2B%2Fx", "0123456789abcdef=="])
+def test_each_line_of_a_secret_is_masked_by_itself(line: str) -> None:
+    text = f"read: {line}!\n".encode()
+    for cut in range(len(text)):
+        assert masked([text[:cut], text[cut:]], [KEY]) == b"read: " + MASK + b"!\n"
+    assert Masker([KEY]).whole(line) == MASK.decode()
+
+
+def test_short_lines_of_a_secret_and_those_every_key_has_are_left_alone() -> None:
+    text = b"abc\n-----BEGIN KEY-----\nrest\n"
+    assert masked([text], [KEY]) == text
+    assert masked([KEY.encode()], [KEY]) == MASK
+
+
+def test_numbers_and_names_that_hold_a_secret_are_masked() -> None:
+    masker, mask = Masker(["0123456", "swordfish", "12", "2.50e3"]), MASK.decode()
+    given = {"a-swordfish": 1, "n": [123456, 123456.0, -99012345, 9912, 2500, 2500.0, True, None, 3.5, 12, "x"]}
+    assert masker.value(given) == {f"a-{mask}": 1, "n": [mask, mask, -99012345, 9912, mask, mask, True, None, 3.5, 12, "x"]}
+    assert Masker(["4711"]).value([14711.5, 4711, -4711, 471, "04711"]) == [mask, mask, mask, 471, f"0{mask}"]
+    assert Masker(["0001", "nan", "infinity", "1e999", "x" * 5000]).value([1, True, 0.5]) == [1, True, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("chunk", "told"),
+    [
+        (b'{"share": 0.5, "message": "swordfish"}\n', {"share": 0.5, "message": MASK.decode()}),
+        (b'{"share": 7}\n{"share": "x"}\n[1]\nno\n', {"share": 1.0, "message": ""}),
+        (b'{"share": null}\n' + ENDS_ITSELF, {"share": None, "message": ""}),
+        (b'{"share": NaN}\n{"share": [1]}\n{"message": "x"}\n"share"\n' + b"[" * 50_000, None),
+        (b"", None),
+    ],
+)
+def test_the_last_good_report_counts_and_rubbish_is_none(chunk: bytes, told: dict[str, object] | None) -> None:
+    assert last_report(chunk, Masker(["swordfish"])) == told
 
 
 class Written:

@@ -1,25 +1,54 @@
 """Secrets' values taken out of what a script prints, before a byte of it reaches a disk.
 
 A value is looked for as it is and in the forms in which it commonly gets into logs: quoted for an address, base64 at
-any place of a longer text, escaped for JSON, hexadecimal. Not found: values that a script changes otherwise, and base64
-broken into lines. Values of fewer than `LEAST_MASKED` characters are not looked for: they would black out half a log.
+any place of a longer text, escaped for JSON, hexadecimal. Of one of several lines, such as a private key, each line of at
+least `LEAST_LINE` characters is looked for as well. Not found: values that a script changes otherwise, and base64 broken into
+lines. Values of fewer than `LEAST_MASKED` characters are not looked for: they would black out half a log.
 """
 
 import base64
+import contextlib
 import json
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 LEAST_MASKED = 4
+LEAST_LINE = 8
 MASK = b"********"
 
 
 def forms(value: str) -> set[bytes]:
     """All that is masked for one value."""
     raw = value.encode("utf-8", "surrogateescape")
+    return {raw.hex().encode(), raw.hex().upper().encode()} | _written(value) | _base64_forms(raw)
+
+
+def _written(value: str) -> set[bytes]:
+    """As it is, quoted, escaped."""
+    raw = value.encode("utf-8", "surrogateescape")
     quoted = {quote(raw, safe=safe) for safe in ("", "/", "!'()*", "~")} | {quote_plus(raw)}
     escaped = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
-    words = {word.encode("utf-8", "surrogateescape") for word in quoted | escaped}
-    return {raw, raw.hex().encode(), raw.hex().upper().encode()} | words | _base64_forms(raw)
+    return {raw} | {word.encode("utf-8", "surrogateescape") for word in quoted | escaped}
+
+
+def _line_forms(value: str) -> set[bytes]:
+    """Of each of several lines, but for those that say no more than what lies between them ("-----BEGIN … KEY-----").
+
+    Not base64 and hexadecimal: a script that encodes such a value encodes all of it, and thousands of forms would slow its log.
+    """
+    lines = {line.strip() for line in value.splitlines()} if "\n" in value or "\r" in value else set()
+    wanted = {line for line in lines if len(line) >= LEAST_LINE and not (line.startswith("-----") and line.endswith("-----"))}
+    return {form for line in wanted for form in _written(line)}
+
+
+def _numbers(secrets: list[str]) -> set[float]:
+    """Numbers that tell a secret; of fewer digits than are masked, a number tells none."""
+    found: set[float] = set()
+    for secret in secrets:
+        for kind in (int, float):
+            with contextlib.suppress(ValueError, OverflowError):
+                found.add(kind(secret))
+    return {number for number in found if abs(number) >= 10 ** (LEAST_MASKED - 1)}
 
 
 def _base64_forms(raw: bytes) -> set[bytes]:
@@ -40,8 +69,9 @@ class Masker:
     """
 
     def __init__(self, secrets: list[str]) -> None:
-        wanted = {form for secret in secrets if len(secret) >= LEAST_MASKED for form in forms(secret)}
+        wanted = {form for secret in secrets if len(secret) >= LEAST_MASKED for form in forms(secret) | _line_forms(secret)}
         self._needles = sorted(wanted, key=len, reverse=True)
+        self._numbers = _numbers([secret for secret in secrets if len(secret) >= LEAST_MASKED])
         self._held = b""
         # So much of what is held belongs to a secret whose mask is already out.
         self._covered = 0
@@ -72,6 +102,22 @@ class Masker:
             pieces += [raw[at:start], MASK]
             at = end
         return b"".join([*pieces, raw[at:]]).decode("utf-8", "replace")
+
+    def value(self, value: Any) -> Any:
+        """JSON data without the secrets in its texts, names and numbers; at most some hundred levels deep."""
+        if isinstance(value, str):
+            return self.whole(value)
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        if isinstance(value, dict):
+            return {self.whole(name): self.value(item) for name, item in value.items()}
+        return MASK.decode() if self._tells(value) else value
+
+    def _tells(self, value: Any) -> bool:
+        """Is this a number that is a secret, or has one among its digits?"""
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        return value in self._numbers or bool(self._spans(json.dumps(value).encode()))
 
     def _told(self, text: bytes, cut: int) -> bytes:
         pieces, at = [], 0

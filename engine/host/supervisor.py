@@ -19,7 +19,9 @@ from engine.host.hold import Hold
 from engine.host.launch import spawn
 from engine.host.masking import Masker
 from engine.host.meter import Excess, Meter
+from engine.host.outputs import read_outputs
 from engine.host.pump import Pump
+from engine.host.reports import ENDS_ITSELF, last_report
 
 LEFT_BEHIND_GRACE = 2.0
 SMALL_PIECE, GATHER_SECONDS = 16_384, 0.001
@@ -45,7 +47,7 @@ class Supervisor:
         self.cause = ""
         self.detail = ""
         self.limit: int | None = None
-        self.has_reported = False
+        self.has_reported = self.ends_itself = False
         self.left_behind = 0
         self.child = 0
         self.hold = Hold(self._scripts)
@@ -107,6 +109,8 @@ class Supervisor:
         if self.spec["log_heading"]:
             os.write(log, self.spec["log_heading"].encode())
         self.spec["environment"]["PYSCHED_CHANNEL"] = str(progress_end)
+        if self.spec["isolation"]["sandbox"]:
+            self.spec["environment"]["PYSCHED_ENDING"] = str(os.fstat(progress_end).st_ino)
         self._obey()
         if not self.cause:
             try:
@@ -140,7 +144,7 @@ class Supervisor:
                     # Woken for each line the script would wait for us at each: let some gather.
                     time.sleep(GATHER_SECONDS)
             elif descriptor == self.progress:
-                if not self._read_progress():
+                if not self._read_reports():
                     self.poll.unregister(descriptor)
             else:
                 self._hear()
@@ -177,29 +181,25 @@ class Supervisor:
     def _tell_bar(self) -> None:
         """A bar in the output tells how far the script is, unless the script tells it itself."""
         if self.pump.has_bar_moved and not self.has_reported:
-            with contextlib.suppress(OSError):
-                records.write(self.spec["progress"], {"position": self.spec["position"], "share": self.pump.bars.share, "message": ""})
+            self._tell({"share": self.pump.bars.share, "message": ""})
         self.pump.has_bar_moved = False
 
-    def _read_progress(self) -> bool:
-        """Of many reports the last one counts; False at the end of the channel. Rubbish in it is the script's own matter."""
+    def _read_reports(self) -> bool:
+        """Of many reports the last good one counts; False at the end of the channel."""
         try:
             chunk = os.read(self.progress, 65536)
         except BlockingIOError:
             return True
-        # Whatever a script sends, however full the disk is: a report is a courtesy.
-        with contextlib.suppress(Exception):
-            report = json.loads(chunk.strip().splitlines()[-1])
+        self.ends_itself |= ENDS_ITSELF in chunk
+        if report := last_report(chunk, self.masker):
             self.has_reported = True
-            share = report.get("share")
-            share = min(1.0, max(0.0, float(share))) if share is not None else None
-            content = {
-                "position": self.spec["position"],
-                "share": share,
-                "message": self.masker.whole(str(report.get("message", "")))[:200],
-            }
-            records.write(self.spec["progress"], content)
+            self._tell(report)
         return bool(chunk)
+
+    def _tell(self, report: dict[str, Any]) -> None:
+        # However full the disk is: the script is not to blame.
+        with contextlib.suppress(OSError):
+            records.write(self.spec["progress"], {"position": self.spec["position"], **report})
 
     def _obey(self) -> None:
         """Is there a note that says to stop, or to stand still?"""
@@ -261,7 +261,7 @@ class Supervisor:
         while select.select([self.pump.source], [], [], 0)[0] and self.pump.move():
             continue
         self.pump.finish()
-        self._read_progress()
+        self._read_reports()
 
     def _finish(self) -> None:
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -274,7 +274,7 @@ class Supervisor:
             "cause": self.cause,
             "detail": self.detail,
             "limit": self.limit,
-            **how_it_ended(status, is_sandboxed=bool(self.spec["isolation"]["sandbox"])),
+            **how_it_ended(status, tells_signals=not self.spec["isolation"]["sandbox"] or self.ends_itself),
             "started_at": self.started_at,
             "finished_at": time.time(),
             "cpu_seconds": usage.ru_utime + usage.ru_stime,
@@ -282,17 +282,21 @@ class Supervisor:
             "left_behind": self.left_behind,
             "log_is_cut": self.pump.is_cut,
             "log_fault": self.pump.fault,
+            "outputs": read_outputs(self.spec["directory"], self.spec["outputs"], self.masker),
         }
         self.meter.series.write()
         records.announce_end(self.folder, self.spec, record)
         records.ring_end(self.spec["bells"])
 
 
-def how_it_ended(status: int | None, *, is_sandboxed: bool) -> dict[str, int | None]:
-    """Exit code or signal of a wait status. A sandbox tells of a signal as shells do, by 128 and its number."""
+def how_it_ended(status: int | None, *, tells_signals: bool) -> dict[str, int | None]:
+    """Exit code or signal of a wait status. A sandbox tells of a signal as shells do, by 128 and its number.
+
+    A script may end with such a code by itself, but then its interpreter has said so: `tells_signals`.
+    """
     if status is None:
         return {"exit_code": None, "signal": None}
     code = os.waitstatus_to_exitcode(status)
-    if is_sandboxed and 128 < code < 128 + signal.NSIG:
+    if not tells_signals and 128 < code < 128 + signal.NSIG:
         code = 128 - code
     return {"exit_code": code if code >= 0 else None, "signal": -code if code < 0 else None}

@@ -93,7 +93,10 @@ raise SystemExit(f"\\nno {token}")
     assert "s3cr3t" not in str(list(run.steps.values()))
 
 
-@pytest.mark.parametrize(("tells", "share"), [("", 0.3), ("threadkit.progress(0.9)", 0.9)])
+BROKEN = "import os; os.write(int(os.environ['PYSCHED_CHANNEL']), b'{\"share\": \"much\"}\\n')"
+
+
+@pytest.mark.parametrize(("tells", "share"), [("", 0.3), ("threadkit.progress(0.9)", 0.9), (BROKEN, 0.3)])
 def test_a_bar_moves_the_progress_unless_the_script_tells_it(
     engine: Engine, make_thread: Any, make_run: Any, tells: str, share: float
 ) -> None:

@@ -20,6 +20,7 @@ from threads.variables import MAX_VALUE_BYTES, set_variable
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
+MASK = "********"
 SECRET = "s3cr3t-\u00e4-of-the-test\nsecond line"
 TELL = """
 import os, json
@@ -214,3 +215,46 @@ def test_a_secret_that_a_script_puts_out_is_masked(engine: Engine, people: Peopl
         set_variable(team=people.team, user=people.editor, name=name, value=value, is_secret=True, thread=thread)
     run = engine.finish(make_run(thread))
     assert StepRun.objects.get(run=run).outputs == {"said": [{"a": "it is ********"}, 1, "ab"]}
+
+
+def test_a_secret_gets_out_neither_as_a_number_nor_as_a_name(engine: Engine, people: People, make_thread: Any, make_run: Any) -> None:
+    source = """
+import os, threadkit
+pin = os.environ["PIN"]
+threadkit.output("pin", int(pin))
+threadkit.output("pin-" + pin, [float(pin), {pin: True}])
+threadkit.output("rows", 12)
+"""
+    thread = make_thread(source=source)
+    set_variable(team=people.team, user=people.editor, name="PIN", value="471174", is_secret=True, thread=thread)
+    run = engine.finish(make_run(thread))
+    assert StepRun.objects.get(run=run).outputs == {"pin": MASK, f"pin-{MASK}": [MASK, {MASK: True}], "rows": 12}
+
+
+def test_masked_are_the_secrets_that_the_script_was_given(engine: Engine, people: People, make_thread: Any, make_run: Any) -> None:
+    source = USE + "import threadkit\nthreadkit.output('said', os.environ['TOKEN'])\nthreadkit.output('other', 'swordfish')\n"
+    thread = make_thread(source=source)
+    given = {"team": people.team, "user": people.editor, "name": "TOKEN", "is_secret": True, "thread": thread}
+    set_variable(**given, value="s3cr3t-of-the-start")
+    run = engine.started(make_run(thread))
+    set_variable(**given, value="swordfish")
+    (directory_of(run) / "go").touch()
+    engine.finish(run)
+    assert StepRun.objects.get(run=run).outputs == {"said": MASK, "other": "swordfish"}
+
+
+@pytest.mark.parametrize("trick", ["os.symlink(secret, path)", "os.link(secret, path)", "os.mkfifo(path)", "os.mkdir(path)", "pass"])
+def test_outputs_are_read_through_no_link(
+    engine: Engine, settings: Any, data_folder: Path, make_thread: Any, make_run: Any, trick: str
+) -> None:
+    settings.ISOLATION = "plain"  # A sandbox would have nothing to link to.
+    secret = data_folder / "secret"
+    secret.write_text('["stolen", 1]\n')
+    prepare = f"""
+import os
+secret, path = {str(secret)!r}, os.environ["PYSCHED_STATE"] + "/outputs-1"
+os.makedirs(os.environ["PYSCHED_STATE"])
+{trick}
+"""
+    run = engine.finish(make_run(make_thread(source=prepare)))
+    assert (run.status, StepRun.objects.get(run=run).outputs) == ("success", {})
