@@ -21,7 +21,7 @@ _VARYING = re.compile(
       | (?P<hex>\b0x[0-9a-fA-F]+|\b[0-9a-fA-F-]{16,}\b) | (?P<number>\d+)""",
     re.VERBOSE,
 )
-# A shell, or a level of isolation that stands between, tells of its child's signal in this way.
+# A shell tells of its child's signal in this way, and scripts pass it on.
 _BY_EXIT_CODE = {128 + number: number for number in (signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGKILL,
                                                      signal.SIGSEGV, signal.SIGTERM)}  # fmt: skip
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})
@@ -88,7 +88,7 @@ def explain(record: dict[str, Any], *, log: str = "", script: Script | None = No
         return _refused(cause, record.get("detail", ""))
     if crash := find_crash(log):
         return _raised(crash, script or Script())
-    number = record.get("signal") or _BY_EXIT_CODE.get(record.get("exit_code") or 0)
+    number = record.get("signal")
     return _signalled(number, log) if number else _exited(record.get("exit_code"), log)
 
 
@@ -180,8 +180,11 @@ def _signalled(number: int, log: str) -> Failure:
 
 
 def _exited(exit_code: int | None, log: str) -> Failure:
-    is_usage = exit_code == 2 and "usage: " in log[-4000:]
-    hint = "It did not take its arguments: compare the run's parameters with those the script expects." if is_usage else ""
+    hint = ""
+    if exit_code == 2 and "usage: " in log[-4000:]:
+        hint = "It did not take its arguments: compare the run's parameters with those the script expects."
+    elif number := _BY_EXIT_CODE.get(exit_code or 0):
+        hint = f"By this code a script often passes on that a program it had started was ended by {number.name}."
     return Failure("exit_code", f"It ended with exit code {exit_code}", last_line(log), exception=str(exit_code), hint=hint)
 
 

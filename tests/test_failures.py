@@ -200,7 +200,7 @@ def test_a_long_log_of_rubbish_is_read_in_one_pass() -> None:
     ("record", "kind", "title"),
     [
         (ended(signal=11), "signal", "It crashed: segmentation fault (SIGSEGV)"),
-        (ended(exit_code=139), "signal", "It crashed: segmentation fault (SIGSEGV)"),
+        (ended(exit_code=139), "exit_code", "It ended with exit code 139"),
         (ended(signal=9), "signal", "It was ended from outside: killed (SIGKILL)"),
         (ended(signal=200), "signal", "It was ended from outside: a signal (signal 200)"),
         (ended(exit_code=3), "exit_code", "It ended with exit code 3"),

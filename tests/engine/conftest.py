@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,10 +15,13 @@ import pytest
 from core import layout
 from core.doorbell import Listener
 from engine import keeper
+from engine.canary import IsolationUnavailable, level_in_force
 from engine.host import kernel
+from engine.isolation import BUBBLEWRAP, LANDLOCK, PLAIN, USER
 from engine.tasks import drain, look
 from history.models import Run
 from history.status import FINAL, Status
+from tests.engine.machine import ANYBODYS, ORDINARY, ROOT, need
 
 
 class Engine:
@@ -95,6 +100,37 @@ def know_isolation() -> None:
     else:
         canary.find_out()
         FOUND_OUT["auto"] = path.read_bytes()
+
+
+@pytest.fixture
+def open_place(settings: Any) -> Iterator[Path]:
+    """A data path and a media folder where other users may pass, unlike those of tests."""
+    folder = Path(tempfile.mkdtemp(prefix="pysched-isolation-"))
+    folder.chmod(0o755)
+    settings.DATA_PATH, settings.MEDIA_ROOT = folder / "data", folder / "media"
+    for path in (settings.DATA_PATH, settings.MEDIA_ROOT):
+        path.mkdir(mode=0o755)
+    (settings.DATA_PATH / "secret_key").write_text("secret")
+    (settings.DATA_PATH / "secret_key").chmod(0o600)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=[BUBBLEWRAP, USER, LANDLOCK, PLAIN])
+def each_level(request: pytest.FixtureRequest, settings: Any, open_place: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Runs run at each level that this machine can do. Ask for it before `engine`."""
+    need(ROOT if request.param == USER else ORDINARY, request.param)
+    settings.ISOLATION = request.param
+    if request.param == USER:
+        if not ANYBODYS:
+            pytest.skip("there is no Python that any user may start")
+        for module in ("engine.canary", "engine.prepare"):
+            monkeypatch.setattr(f"{module}.interpreter", lambda: os.path.realpath(ANYBODYS[0]))
+    try:
+        level_in_force()
+    except IsolationUnavailable as error:
+        pytest.skip(f"this machine does not do {request.param}: {error}")
+    return str(request.param)
 
 
 @pytest.fixture

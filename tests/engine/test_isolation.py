@@ -1,10 +1,8 @@
 """What scripts cannot get out of: attempts × levels, as root and as an ordinary user; and what a run says of its level."""
 
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,19 +13,17 @@ from django.conf import settings as django_settings
 from engine import canary, keeper
 from engine.canary import IsolationUnavailable, find_out, known_report, level_in_force
 from engine.host import landlock
-from engine.isolation import BUBBLEWRAP, LANDLOCK, PLAIN, USER, Level, bubblewrap
+from engine.isolation import BUBBLEWRAP, LANDLOCK, PLAIN, USER, Level
 from history.services import request_stop
 from history.status import Status
 from tests.conftest import People
 from tests.engine.conftest import Engine, directory_of, log_of
+from tests.engine.machine import ANYBODYS, ORDINARY, ROOT, need
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]
 
 Make = Callable[..., Any]
 NOBODY = 65534
-ORDINARY, ROOT = "ordinary user", "root"
-# Pythons that any user may start, for the platform's own may lie in somebody's home.
-ANYBODYS = [path for path in ("/usr/bin/python3", "/usr/local/bin/python3") if Path(path).exists()]
 
 # The table: what a script reaches at a level. Nothing else may ever be reached.
 REACHED = {
@@ -39,20 +35,6 @@ REACHED = {
 }
 # At `plain` it reaches these at least: so the attempts are worth something.
 REACHED_PLAIN = {"secret", "neighbour", "outside", "code", "link", "signal", "processes", "network", "keeper"}
-
-
-@pytest.fixture
-def open_place(settings: Any) -> Iterator[Path]:
-    """A data path and a media folder where other users may pass, unlike those of tests."""
-    folder = Path(tempfile.mkdtemp(prefix="pysched-isolation-"))
-    folder.chmod(0o755)
-    settings.DATA_PATH, settings.MEDIA_ROOT = folder / "data", folder / "media"
-    for path in (settings.DATA_PATH, settings.MEDIA_ROOT):
-        path.mkdir(mode=0o755)
-    (settings.DATA_PATH / "secret_key").write_text("secret")
-    (settings.DATA_PATH / "secret_key").chmod(0o600)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -83,22 +65,12 @@ def _play_ordinary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(canary, "run_user", lambda level, run_id: None)
 
 
-def _need(who: str, level: str) -> None:
-    """Skip, and say why, what this machine cannot do."""
-    if who == ROOT and os.geteuid() != 0:
-        pytest.skip("the tests do not run as root")
-    if level == BUBBLEWRAP and bubblewrap() is None:
-        pytest.skip("bubblewrap is not installed")
-    if level == LANDLOCK and landlock.version() == 0:
-        pytest.skip("the kernel has no Landlock")
-
-
 @pytest.fixture
 def reach(monkeypatch: pytest.MonkeyPatch, started_keeper: None) -> Callable[[str, str], set[str]]:
     """What a script reaches at a level, started by a platform of root or of an ordinary user."""
 
     def reach(who: str, level: str, **options: Any) -> set[str]:
-        _need(who, level)
+        need(who, level)
         is_changing_user = os.geteuid() == 0 and (who == ORDINARY or level == USER)
         if is_changing_user:
             if not ANYBODYS:
@@ -185,7 +157,7 @@ ASKS_NETWORK = "import socket\nsocket.create_connection(('127.0.0.1', 9), 1)\n"
 
 @pytest.mark.parametrize("level", [BUBBLEWRAP, LANDLOCK])
 def test_a_thread_without_network_reaches_none(engine: Engine, settings: Any, make_thread: Make, make_run: Make, level: str) -> None:
-    _need(ORDINARY, level)
+    need(ORDINARY, level)
     settings.ISOLATION = level
     run = make_run(make_thread("Offline", "import socket\nprint('on')\n" + _reaches_out()))
     run.steps.update(network=False)
@@ -215,7 +187,7 @@ def test_a_level_that_cannot_cut_the_network_refuses_to_pretend(engine: Engine, 
 
 @pytest.fixture(params=[BUBBLEWRAP, LANDLOCK])
 def level(request: pytest.FixtureRequest, settings: Any) -> str:
-    _need(ORDINARY, request.param)
+    need(ORDINARY, request.param)
     settings.ISOLATION = request.param
     return str(request.param)
 
