@@ -196,7 +196,8 @@ def test_a_million_lines_are_cut_with_a_notice_and_the_script_goes_on(
     log = log_of(run)
     assert b"[The log was cut here: it reached its limit of 1048576 bytes. The script goes on.]\n" in log
     assert log.endswith(b"line 999998\nline 999999\n")
-    assert len(log) < 2 * 1024 * 1024 + 70_000
+    # What is kept goes by pieces, of two reads of the pipe at most.
+    assert len(log) < 2 * 1024 * 1024 + 140_000
     assert (directory_of(run) / "end").read_text() == "reached"
 
 
