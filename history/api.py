@@ -19,7 +19,7 @@ from core.endpoint import WITH_CONFLICT, Endpoint, Nothing, call
 from core.paging import Part
 from history import files, logs
 from history.changes import alike, since_success
-from history.downloads import log_of, stream_of
+from history.downloads import log_of, stamped_of, stream_of
 from history.failure_shapes import ChangesShape, show_changes
 from history.models import Run
 from history.querysets import Scope, failed_like, named
@@ -145,6 +145,8 @@ class Log(Endpoint):
         # Only up to the size that the headers tell: what is printed meanwhile is for the next call.
         start = min(start, end)
         headers = {"X-Next-Offset": str(end), "X-Run-Status": run.status}
+        if self.query["stamps"]:
+            return stamped_of(run, self.query.get("stream"), start, end, caller(request).pk, headers)
         if "stream" in self.query:
             return stream_of(run, self.query["stream"], start, end, caller(request).pk, headers)
         return log_of(run, start, end, headers)

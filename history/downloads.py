@@ -14,6 +14,9 @@ from core import marks
 from core.downloads import AS_DATA
 from history import files, logs
 from history.models import Run
+from history.stamps import STREAMS, stamped
+
+BY_NAME = {name: stream for stream, name in STREAMS.items()}
 
 
 class Personal(StreamingHttpResponse):
@@ -26,10 +29,13 @@ class Personal(StreamingHttpResponse):
 
 @require_safe
 def download_log(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """The log as far as it goes by now."""
-    run = fetch(Run.objects.all(), person(request), pk=pk)
-    disposition = _attachment(f"{run.safe_name}-{run.number}.log")
-    return log_of(run, 0, logs.size(run), {**AS_DATA, "Content-Disposition": disposition})
+    """The log as far as it goes by now; with `?stamps=1` time and stream are before each line."""
+    user = person(request)
+    run = fetch(Run.objects.all(), user, pk=pk)
+    headers = {**AS_DATA, "Content-Disposition": _attachment(f"{run.safe_name}-{run.number}.log")}
+    if request.GET.get("stamps") == "1":
+        return stamped_of(run, None, 0, logs.size(run), user.pk, headers)
+    return log_of(run, 0, logs.size(run), headers)
 
 
 def log_of(run: Run, start: int, end: int, headers: Mapping[str, str]) -> FileResponse:
@@ -42,7 +48,13 @@ def log_of(run: Run, start: int, end: int, headers: Mapping[str, str]) -> FileRe
 
 def stream_of(run: Run, stream: str, start: int, end: int, person: int, headers: Mapping[str, str]) -> Personal:
     """Of the same bytes, those that came by `stdout` or `stderr`."""
-    pieces = marks.of_stream(logs.log_path(run), marks.ERR if stream == "stderr" else marks.OUT, start, end)
+    pieces = marks.of_stream(logs.log_path(run), BY_NAME[stream], start, end)
+    return Personal(person, pieces, content_type="text/plain; charset=utf-8", headers=headers)
+
+
+def stamped_of(run: Run, stream: str | None, start: int, end: int, person: int, headers: Mapping[str, str]) -> Personal:
+    """The same with time and stream before each line; with `stream` only what came by it."""
+    pieces = stamped(logs.log_path(run), start, end, BY_NAME[stream] if stream else None)
     return Personal(person, pieces, content_type="text/plain; charset=utf-8", headers=headers)
 
 

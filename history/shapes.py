@@ -134,6 +134,10 @@ class LogQuery(Strict):
         choices=["stdout", "stderr"], required=False, help_text="Of that part, what came by this stream alone."
     )
 
+    stamps = serializers.BooleanField(
+        required=False, default=False, help_text="Time (UTC) and stream before each line: `2026-11-25T15:40:12.345Z stdout It works`."
+    )
+
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
         if "offset" in given and "tail" in given:
             raise serializers.ValidationError({"tail": ["Use offset or tail, not both."]})

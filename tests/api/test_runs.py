@@ -12,15 +12,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from core import layout, marks
-from core.downloads import AS_DATA
 from history import waiting
 from history.models import Run
 from history.services import queue_run
 from history.status import Status, Trigger
 from schedules.services import create_schedule, run_now
 from tests.api.conftest import Caller
-from tests.api.world import World
 from threads.api import ThreadPages
 from threads.services import create_folder
 
@@ -65,12 +62,6 @@ def ended(run: Run, status: Status = Status.SUCCESS, seconds: float = 2.0) -> Ru
     Run.objects.filter(pk=run.pk).update(status=status, started_at=now - timedelta(seconds=seconds), finished_at=now, exit_code=0)
     run.refresh_from_db()
     return run
-
-
-def write_log(run: Run, content: bytes) -> None:
-    path = layout.control_folder(run.pk) / "log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
 
 
 def test_a_run_has_the_contracts_shape(editor: Caller, make_thread: Any, make_process: Any) -> None:
@@ -260,54 +251,6 @@ def test_a_waiting_run_is_stopped_and_an_ended_one_is_not(editor: Caller, make_r
     assert (stopped["status"], stopped["steps"][0]["status"]) == ("stopped", "skipped")
     assert "editor" in stopped["reason"]
     assert "ended" in editor.refused("POST", f"runs/{run.pk}/stop", status=409)["message"]
-
-
-def test_a_log_is_read_whole_from_an_offset_and_from_its_end(viewer: Caller, make_run: Any) -> None:
-    run = make_run()
-    log = f"runs/{run.pk}/log"
-    empty = viewer.call("GET", log)
-    assert (empty.status_code, empty.whole, empty.headers["Content-Type"]) == (200, b"", "text/plain; charset=utf-8")
-    write_log(run, b"one\ntwo\nthree \xff\n")
-    whole = viewer.call("GET", log)
-    assert whole.whole == b"one\ntwo\nthree \xff\n"
-    assert (whole.headers["X-Next-Offset"], whole.headers["X-Run-Status"], whole.headers["Content-Length"]) == ("16", "queued", "16")
-    assert viewer.call("GET", f"{log}?offset=4").whole == b"two\nthree \xff\n"
-    assert viewer.call("GET", f"{log}?offset=99999999999999").whole == b""
-    assert viewer.call("GET", f"{log}?tail=1").whole == b"three \xff\n"
-    assert viewer.call("GET", f"{log}?tail=0").whole == b""
-    for query, field in [
-        ("offset=-1", "offset"),
-        ("tail=x", "tail"),
-        ("offset=1&tail=1", "tail"),
-        ("stream=both", "stream"),
-        ("lines=3", "lines"),
-    ]:
-        assert field in viewer.refused("GET", f"{log}?{query}")["fields"]
-
-
-def test_a_log_is_read_by_stream(viewer: Caller, make_run: Any) -> None:
-    run = make_run()
-    write_log(run, b"one\nbad\ntwo\n")
-    path = layout.log_path(run.pk)
-    path.with_name(path.name + marks.SUFFIX).write_bytes(marks.RECORD.pack(0, 5, 4, marks.OUT) + marks.RECORD.pack(4, 6, 4, marks.ERR))
-    log = f"runs/{run.pk}/log"
-    assert viewer.call("GET", f"{log}?stream=stderr").whole == b"bad\n"
-    assert viewer.call("GET", f"{log}?stream=stdout").whole == b"one\ntwo\n"
-    assert viewer.call("GET", f"{log}?stream=stdout&tail=1").whole == b"two\n"
-    assert viewer.call("GET", f"{log}?stream=stderr&offset=5").whole == b"ad\n"
-    assert viewer.call("GET", f"{log}?stream=stderr").headers["X-Next-Offset"] == "12"
-
-
-def test_files_are_listed_and_downloaded_but_never_shown(viewer: Caller, world: World) -> None:
-    path = f"runs/{world.ids['run']}/files"
-    [file] = viewer.ok("GET", path)["results"]
-    assert (file["path"], file["size_bytes"]) == ("out/table.csv", 8)
-    response = viewer.call("GET", f"{path}/out/table.csv")
-    assert response.whole == b"a,b\n1,2\n"
-    assert response.headers["Content-Disposition"] == 'attachment; filename="table.csv"'
-    assert response.headers["X-Content-Type-Options"] == "nosniff"
-    assert response.headers["Content-Security-Policy"] == AS_DATA["Content-Security-Policy"]
-    viewer.refused("GET", f"{path}/out/other.csv", status=404)
 
 
 def test_a_name_that_several_have_asks_for_team_or_folder(people: Any, by_key: Any, make_thread: Any) -> None:

@@ -342,6 +342,14 @@ def test_the_log_is_downloaded_as_it_was_printed(as_user: AsUser, people: People
     assert answer["Content-Disposition"] == 'attachment; filename="hello-1.log"'
 
 
+def test_the_log_is_downloaded_with_times_where_they_are_known(as_user: AsUser, people: People, left: Run) -> None:
+    client = as_user(people.viewer)
+    address = f"{reverse('history:log', args=[left.pk])}?stamps=1"
+    assert address in client.get(reverse("history:run", args=[left.pk])).content.decode()
+    unknown = b"-".ljust(24) + b" stdout "
+    assert body(client.get(address)) == unknown + b"hello\n" + unknown + b"binary \xff\n"
+
+
 def test_a_log_that_is_not_there_yet_is_an_empty_download(as_user: AsUser, people: People, make_run: Make) -> None:
     answer = as_user(people.viewer).get(reverse("history:log", args=[make_run().pk]))
     assert (answer.status_code, body(answer)) == (200, b"")
