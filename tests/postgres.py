@@ -1,7 +1,9 @@
 """A PostgreSQL server for the tests, made of the installed binaries, in a folder of its own, gone afterwards."""
 
+import contextlib
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -11,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests import machine
+
+PORTS = range(12_000, 30_000)
 
 
 def binaries() -> Path | None:
@@ -23,9 +27,12 @@ def binaries() -> Path | None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, below those that the kernel gives to outgoing connections: one of them might take it meanwhile."""
+    for port in random.sample(PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port from {PORTS.start} to {PORTS.stop - 1} is free")
 
 
 def _as_server_user(folder: Path) -> dict[str, int | str]:

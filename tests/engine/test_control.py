@@ -155,10 +155,10 @@ def test_a_paused_script_hears_of_a_stop_and_may_tidy_up(engine: Engine, make_th
 
 
 def test_a_pause_does_not_count_against_the_timeout(engine: Engine, make_thread: Make, make_run: Make) -> None:
-    run = make_run(make_thread("Short", "import time\nprint('ready', flush=True)\ntime.sleep(0.5)\n", timeout_seconds=3))
+    run = make_run(make_thread("Short", "import time\nprint('ready', flush=True)\ntime.sleep(0.5)\n", timeout_seconds=6))
     engine.started(run)
     paused(engine, run)
-    time.sleep(3.2)
+    time.sleep(6.2)
     engine.look()
     assert Run.objects.get(pk=run.pk).status == Status.PAUSED
     resume_run(run=run, user=starter(run))
