@@ -22,9 +22,9 @@ from typing import Any
 from django.conf import settings
 
 from core import layout
-from core.errors import DomainError
 from core.interpreter import interpreter
 from engine import environment
+from engine.findings import DEEDS, REMEDIES, Attempt, Report
 from engine.host import escapes, kernel, landlock, records
 from engine.isolation import BUBBLEWRAP, LANDLOCK, LEVELS, PLAIN, USER, Level, arrange, bubblewrap, make_way, run_user
 from engine.places import Surroundings
@@ -42,78 +42,7 @@ MUST_HOLD = {
     LANDLOCK: _FILES | {"namespace"},
     PLAIN: frozenset(),
 }
-WORDS = {
-    "secret": "it could read the platform's secrets",
-    "database": "it could read the platform's database",
-    "neighbour": "it could look into another run's directory",
-    "outside": "it could write outside its directory",
-    "code": "it could change code that other runs use",
-    "link": "it could link to the platform's files",
-    "environ": "it could read a platform process's environment",
-    "root": "it could look through a platform process's files",
-    "ptrace": "it could attach to a platform process",
-    "keeper": "it could give orders to the keeper",
-    "network": "it could reach the network that it was to be kept from",
-    "signal": "it could send signals to the platform's processes",
-    "privilege": "it had or gained privileges",
-    "namespace": "it could make a namespace of its own",
-    "processes": "it could see other processes",
-}
 _PLAIN_GAPS = ("Scripts run as the platform's own user: they can read and change what the platform can.",)
-_CONTAINER = "allow clone, unshare, mount, umount2, pivot_root and setns in its seccomp profile"
-# From what a failed start says to what is to be done: the first that fits.
-REMEDIES = (
-    ("setting up uid map: Permission denied", "AppArmor forbids it: install the profile bwrap-userns-restrict for /usr/bin/bwrap."),
-    ("RTM_NEWADDR", "AppArmor forbids it: install the profile bwrap-userns-restrict for /usr/bin/bwrap."),
-    ("No permissions to create", f"In a container: {_CONTAINER}."),
-    ("Creating new namespace failed", f"In a container: {_CONTAINER}."),
-    ("Failed to make / slave", f"In a container: {_CONTAINER}, and use --security-opt apparmor=unconfined."),
-    ("mount proc", "In a container, add --security-opt systempaths=unconfined."),
-    ("Resource temporarily unavailable", "Raise the limit of processes of the platform's user."),
-    ("Permission denied", "Put the data path and the Python where other users may pass (no folder above them closed to all)."),
-)
-
-
-class IsolationUnavailable(DomainError):
-    """The level that the operator demands cannot be had."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One level as it was tried: `fault` is empty when it holds, else why not, with a `remedy` if one is known."""
-
-    level: str
-    fault: str = ""
-    remedy: str = ""
-    gaps: tuple[str, ...] = ()
-    own_proc: bool = True
-    can_cut_network: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a host can do: the levels that were tried, the highest first, down to one that holds."""
-
-    host: str
-    checked_at: float
-    boot_id: str
-    basis: list[Any]
-    attempts: tuple[Attempt, ...]
-
-    @property
-    def level(self) -> Level:
-        """The highest that holds, or the demanded one; IsolationUnavailable when that does not hold."""
-        held = next((attempt for attempt in self.attempts if not attempt.fault), None)
-        if held is None:
-            [failed] = self.attempts
-            advice = failed.remedy or "Use another level, or PYSCHED_ISOLATION=auto for the highest that works here."
-            raise IsolationUnavailable(f"PYSCHED_ISOLATION: {failed.level} cannot be had: {failed.fault}. {advice}")
-        above = [f"{attempt.level} cannot be had: {attempt.fault}." for attempt in self.attempts if attempt.fault]
-        return Level(held.level, " ".join(above), held.gaps, held.own_proc, held.can_cut_network)
-
-    @property
-    def remedies(self) -> list[str]:
-        return [attempt.remedy for attempt in self.attempts if attempt.fault and attempt.remedy]
 
 
 def level_in_force() -> Level:
@@ -157,12 +86,16 @@ def _read(path: Path, stamp: int) -> Report | None:
         return _remembered[path][1]
     content = records.read(str(path))
     try:
-        attempts = tuple(Attempt(**{**attempt, "gaps": tuple(attempt["gaps"])}) for attempt in (content or {})["attempts"])
+        attempts = tuple(_attempt(**attempt) for attempt in (content or {})["attempts"])
         report = replace(Report(**(content or {})), attempts=attempts)
     except (KeyError, TypeError):
         return None
     _remembered[path] = (stamp, report)
     return report
+
+
+def _attempt(gaps: list[str], reached: list[str] | None, **more: Any) -> Attempt:
+    return Attempt(gaps=tuple(gaps), reached=None if reached is None else tuple(reached), **more)
 
 
 def find_out() -> Report:
@@ -246,11 +179,13 @@ def _tried(level: Level) -> Attempt:
         fault = " ".join(str(error).split())[:300]
         return replace(attempt, fault=fault, remedy=next((remedy for sign, remedy in REMEDIES if sign in fault), ""))
     must_hold = _must_hold(level)
-    broken = [WORDS[name] for name in WORDS if found[name] and name in must_hold]
+    reached_here = tuple(name for name in DEEDS if found[name])
+    attempt = replace(attempt, reached=reached_here)
+    broken = [f"it could {DEEDS[name]}" for name in reached_here if name in must_hold]
     if broken:
         remedy = "Close it to other users: chmod o-rwx." if found["database"] or found["secret"] else ""
         return replace(attempt, fault=f"a script tried, and {'; '.join(broken)}", remedy=remedy)
-    open_ways = [f"A script tried, and {WORDS[name]}." for name in WORDS if found[name] and name not in must_hold and name != "network"]
+    open_ways = [f"A script tried, and it could {DEEDS[name]}." for name in reached_here if name not in must_hold and name != "network"]
     return replace(attempt, gaps=(*open_ways, *(() if level.can_cut_network else ("The network cannot be cut off.",))))
 
 

@@ -32,12 +32,14 @@ _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "shm", "ptmx", "
 class Level:
     """A level that works on this host. `reason` says why it is no higher one, "" for the highest; `gaps` what it leaves open.
 
+    `remedy` is what would make a higher one work, where it is known.
     `own_proc`: of `bubblewrap`, whether it can mount a new /proc.
     """
 
     name: str
     reason: str = ""
     gaps: tuple[str, ...] = ()
+    remedy: str = ""
     own_proc: bool = True
     can_cut_network: bool = True
 

@@ -8,7 +8,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.access import person
-from core.admin import RecordAdmin, RecordInline, for_each
+from core.admin import RecordAdmin, RecordInline, VerbAdmin, VerbForm, for_each
+from history import draining
 from history.models import Artifact, Drain, Host, Run, StepRun
 from history.retrying import RetryFrom, retry_run
 from history.services import pause_run, queue_run, request_stop, resume_run, run_again
@@ -95,9 +96,25 @@ class ArtifactAdmin(RecordAdmin):
     search_fields = ("path", "=run__number")
 
 
+class DrainForm(VerbForm):
+    def carry_out(self, user: Any, row: Drain | None) -> Drain:
+        return draining.begin_drain(user=user, reason=self.cleaned_data["reason"])
+
+
 @admin.register(Drain)
-class DrainAdmin(RecordAdmin):
-    list_display = ("reason", "by", "since")
+class DrainAdmin(VerbAdmin):
+    """Maintenance: begun by adding the one row, ended by deleting it."""
+
+    form = DrainForm
+    fields = ("reason",)
+    list_display = ("__str__", "by", "since")
+    loss = "and waiting runs start again"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and draining.current() is None
+
+    def remove(self, row: Drain, user: Any) -> None:
+        draining.end_drain(user=user)
 
 
 @admin.register(Host)

@@ -5,6 +5,7 @@ from django.db import transaction
 from accounts.access import require_operator
 from accounts.models import User
 from accounts.services import record
+from events.services import publish
 from history.models import Drain
 from history.queue import issue_ticket
 
@@ -19,6 +20,7 @@ def begin_drain(*, user: User | None, reason: str = "") -> Drain:
     _check(user)
     drain, _ = Drain.objects.update_or_create(pk=1, defaults={"reason": reason.strip()[:200], "by": user.username if user else ""})
     record(user=user, verb="began", target=drain)
+    publish("maintenance", team_id=None, active=True, reason=drain.reason, since=drain.since.isoformat())
     return drain
 
 
@@ -31,6 +33,7 @@ def end_drain(*, user: User | None) -> bool:
         return False
     record(user=user, verb="ended", target=drain)
     drain.delete()
+    publish("maintenance", team_id=None, active=False)
     issue_ticket()
     return True
 

@@ -9,10 +9,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
-from core.endpoint import Endpoint, call
+from core.endpoint import Endpoint, Strict, call
+from core.fields import Text
+from history import draining
+from history.models import Drain
 from history.overview import run_figures
 from history.status import Status
 from operations import isolation
+from operations.forms import MOST_REASON
 from operations.health import DEGRADED, DOWN, OK, recent_health
 from operations.version import API_VERSION, version
 from processes.models import Process
@@ -27,6 +31,7 @@ class ChecksShape(serializers.Serializer[Any]):
     scheduler = serializers.ChoiceField(choices=STATES)
     workers = serializers.ChoiceField(choices=STATES)
     queue = serializers.ChoiceField(choices=STATES)
+    disk = serializers.ChoiceField(choices=STATES)
     isolation = serializers.ChoiceField(choices=STATES)
 
 
@@ -79,6 +84,43 @@ class Isolation(Endpoint):
     def post(self, request: Request) -> Response:
         """A script really tries to escape at each level, from the highest down to the first that holds. Takes a second or so."""
         return Response(isolation.summary(isolation.try_isolation(user=caller(request))))
+
+
+class MaintenanceShape(serializers.Serializer[Any]):
+    active = serializers.BooleanField()
+    reason = serializers.CharField()
+    by = serializers.CharField(help_text="Empty when it was begun by command, or there is none.")
+    since = serializers.DateTimeField(allow_null=True)
+
+
+class MaintenanceBody(Strict):
+    reason = Text(required=False, allow_blank=True, max_length=MOST_REASON, help_text="What people are told who wait.")
+
+
+class Maintenance(Endpoint):
+    """No run starts while it lasts; those that run go on to their end."""
+
+    @call("Is there maintenance?", answer=MaintenanceShape, refusals=(401, 429))
+    def get(self, request: Request) -> Response:
+        return Response(_maintenance(draining.current()))
+
+    @call("Begin maintenance", body=MaintenanceBody, answer=MaintenanceShape, refusals=(400, 401, 403, 429))
+    def post(self, request: Request) -> Response:
+        """For operators. Doing it again changes the reason."""
+        given = self.body(MaintenanceBody)
+        return Response(_maintenance(draining.begin_drain(user=caller(request), reason=given.get("reason", ""))))
+
+    @call("End maintenance", status=204, refusals=(401, 403, 429))
+    def delete(self, request: Request) -> Response:
+        """For operators. Waiting runs start again; nothing happens when there is none."""
+        draining.end_drain(user=caller(request))
+        return Response(status=204)
+
+
+def _maintenance(drain: Drain | None) -> dict[str, Any]:
+    if drain is None:
+        return {"active": False, "reason": "", "by": "", "since": None}
+    return {"active": True, "reason": drain.reason, "by": drain.by, "since": drain.since}
 
 
 class ReleaseShape(serializers.Serializer[Any]):

@@ -1,6 +1,8 @@
 """Is the platform well? Gathered in a few small queries; the start page and the API show the same."""
 
 import logging
+import os
+import shutil
 import threading
 import time
 from dataclasses import dataclass
@@ -11,8 +13,9 @@ from django.db import DatabaseError, connection
 from django.db.models import Count, Min
 from django.utils import timezone
 
-from core.text import span_words
-from engine.canary import IsolationUnavailable, known_report
+from core.text import size_words, span_words
+from engine.canary import known_report
+from engine.findings import IsolationUnavailable
 from engine.isolation import PLAIN
 from history import draining
 from history.models import Host, Run
@@ -26,19 +29,24 @@ OK, DEGRADED, DOWN = "ok", "degraded", "down"
 # A run that waits this long beside free places waits for nothing that will come by itself.
 QUEUE_STUCK_AFTER = timedelta(seconds=60)
 REMEMBERED_SECONDS = 1.0
+# A disk is nearly full when it has less room than both: a small one may be fuller than a large one.
+LOW_DISK_SHARE, LOW_DISK_BYTES = 0.05, 5_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One part of the platform: `state` is ok, degraded or down, `message` a sentence for people, `advice` what to do.
+    """One part of the platform: `state` is ok, degraded or down, `message` a sentence for people, `advice` what it means to them.
 
-    `seen_at` is when a part that is down was last heard of.
+    `detail` is for operators alone: names, reasons, what to do. `seen_at` is when a part that is down was last heard of.
+    `has_banner`: all pages say it above everything else.
     """
 
     state: str
     message: str
     advice: str = ""
+    detail: str = ""
     seen_at: datetime | None = None
+    has_banner: bool = False
 
     @property
     def is_running(self) -> bool:
@@ -47,7 +55,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`checks` by name: database, scheduler, workers, queue, isolation.
+    """`checks` by name: database, scheduler, workers, queue, disk, isolation.
 
     `status` is down when the database is, degraded when any other check is not ok.
     """
@@ -57,7 +65,8 @@ class Health:
 
     @property
     def troubles(self) -> list[Check]:
-        return [check for check in self.checks.values() if check.state != OK]
+        """What is not well, without what a banner says."""
+        return [check for check in self.checks.values() if check.state != OK and not check.has_banner]
 
 
 def health() -> Health:
@@ -65,35 +74,52 @@ def health() -> Health:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        checks = {"database": Check(OK, "It answers."), "scheduler": _scheduler(), "workers": _workers(), "queue": _queue()}
-        checks["isolation"] = _isolation()
+        checks = {"database": Check(OK, "It answers.", detail=_database_words())}
+        checks |= {"scheduler": _scheduler(), "workers": _workers(), "queue": _queue()}
     except DatabaseError:
         logger.exception("The database cannot be asked.")
         unknown = Check(DOWN, "Not known while the database does not answer.")
         checks = {"database": Check(DOWN, "It does not answer."), "scheduler": unknown, "workers": unknown, "queue": unknown}
-        checks["isolation"] = _isolation()
+    checks |= {"disk": _disk(), "isolation": _isolation()}
     if checks["database"].state == DOWN:
         return Health(DOWN, checks)
     return Health(OK if all(check.state == OK for check in checks.values()) else DEGRADED, checks)
+
+
+def _database_words() -> str:
+    if connection.vendor != "sqlite":
+        return f"{connection.display_name}."
+    size = _size_of(str(connection.settings_dict["NAME"]))
+    return f"SQLite{f', {size_words(size)}' if size else ''}."
+
+
+def _size_of(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0  # It lies in memory.
 
 
 def _scheduler() -> Check:
     clock = clock_status()
     if not clock.running:
         waiting = f" {clock.due} due {'time waits' if clock.due == 1 else 'times wait'}." if clock.due else ""
-        advice = f"Nothing starts by schedule.{waiting} Start it with manage.py up or manage.py scheduler."
-        return Check(DOWN, "The scheduler is not running.", advice, clock.beat_at)
+        detail = "Start it with manage.py up or manage.py scheduler."
+        return Check(DOWN, "The scheduler is not running.", f"Nothing starts by schedule.{waiting}", detail, clock.beat_at)
+    leader = f"The clock of {clock.holder.partition('/')[0]} leads."
     if clock.late_seconds > QUEUE_STUCK_AFTER.total_seconds():
-        return Check(DEGRADED, f"The scheduler is {span_words(clock.late_seconds)} late.")
-    return Check(OK, f"{clock.holder} leads.")
+        return Check(DEGRADED, f"The scheduler is {span_words(clock.late_seconds)} late.", detail=leader)
+    return Check(OK, "It is on time.", detail=leader)
 
 
 def _workers() -> Check:
-    hosts = len(hosts_alive())
+    hosts = hosts_alive()
     if not hosts:
         last = Host.objects.order_by("-seen_at").values_list("seen_at", flat=True).first()
-        return Check(DOWN, "No worker is running.", "Runs wait until one comes. Start it with manage.py up or manage.py qcluster.", last)
-    return Check(OK, f"{hosts} {'host works' if hosts == 1 else 'hosts work'}.")
+        detail = "Start it with manage.py up or manage.py qcluster."
+        return Check(DOWN, "No worker is running.", "Runs wait until one comes.", detail, last)
+    names = ", ".join(host.key for host in hosts)
+    return Check(OK, f"{len(hosts)} {'host works' if len(hosts) == 1 else 'hosts work'}.", detail=f"{names}.")
 
 
 def _queue() -> Check:
@@ -101,11 +127,24 @@ def _queue() -> Check:
     depth, oldest = waiting.aggregate(depth=Count("pk"), oldest=Min("queued_at")).values()
     if drain := draining.current():
         said = f" ({drain.reason})" if drain.reason else ""
-        return Check(DEGRADED, f"Maintenance{said}: {_waiting(depth)}, none starts.", "End it with manage.py drain --end.")
+        return Check(DEGRADED, f"Maintenance{said}: {_waiting(depth)}, none starts.", has_banner=True)
     is_old = oldest is not None and timezone.now() - oldest > QUEUE_STUCK_AFTER
     if is_old and Run.objects.filter(status__in=ALIVE).count() < settings.MAX_RUNS:
-        return Check(DEGRADED, f"{_waiting(depth)} though there are free places.", "The log of the workers says why.")
+        return Check(DEGRADED, f"{_waiting(depth)} though there are free places.", detail="The log of the workers says why.")
     return Check(OK, f"{_waiting(depth)}.")
+
+
+def _disk() -> Check:
+    """Of the places where this host writes, the one with the least room."""
+    used = [(path, shutil.disk_usage(path)) for path in (settings.DATA_PATH, settings.MEDIA_ROOT) if os.path.isdir(path)]
+    if not used:
+        return Check(OK, "Nothing was written yet.")
+    path, usage = min(used, key=lambda one: one[1].free)
+    words = f"{size_words(usage.free)} free"
+    if usage.free < min(usage.total * LOW_DISK_SHARE, LOW_DISK_BYTES):
+        advice = "Runs that write more than that fail."
+        return Check(DEGRADED, f"The disk is nearly full: {words}.", advice, f"{path} has {size_words(usage.total)}.")
+    return Check(OK, f"{words}.", detail=f"{path} has {size_words(usage.total)}.")
 
 
 def _isolation() -> Check:
@@ -116,11 +155,12 @@ def _isolation() -> Check:
     try:
         level = report.level
     except IsolationUnavailable as error:
-        return Check(DEGRADED, error.message, "No run starts until it can be had.")
-    advice = " ".join([level.reason, *report.remedies]).strip()
+        return Check(DEGRADED, "The isolation that is asked for cannot be had.", "No run starts until it can be had.", error.message)
+    detail = " ".join([level.reason, *report.remedies]).strip()
     if level.name == PLAIN and settings.ISOLATION != PLAIN:
-        return Check(DEGRADED, "Scripts are not kept from the platform's files: no level of isolation works here.", advice)
-    return Check(OK, f"Scripts run at level {level.name}.", advice)
+        message = "Scripts are not kept from the platform's files: no level of isolation works here."
+        return Check(DEGRADED, message, detail=detail)
+    return Check(OK, f"Scripts run at level {level.name}.", detail=detail)
 
 
 def _waiting(depth: int) -> str:

@@ -1,18 +1,26 @@
-"""Isolation as operators see it: what this host can do, and the button that finds it out anew."""
+"""Isolation as operators see it: what the hosts can do, and the button that finds it out anew."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
 
 from accounts.access import require_operator
 from accounts.models import User
 from accounts.roles import Role
 from accounts.services import record
-from engine.canary import IsolationUnavailable, Report, find_out, known_report
+from engine.canary import find_out, known_report
+from engine.findings import DEEDS, IsolationUnavailable, Report
 from engine.isolation import LEVELS
-from history.models import Host
+from history.models import Host, StepRun
+
+# Hosts that were silent for longer are no longer asked for, and what they could do is looked for among so many steps.
+HOSTS_OF, STEPS_LOOKED_AT = timedelta(days=1), 2000
 
 
 def isolation_report(*, user: User) -> Report | None:
@@ -29,6 +37,57 @@ def try_isolation(*, user: User) -> Report:
         host, _ = Host.objects.get_or_create(key=settings.HOST_KEY)
         record(user=user, verb="tried isolation of", target=host, level=_level(report))
     return report
+
+
+@dataclass(frozen=True, slots=True)
+class HostLevel:
+    """The level in force on a host, "" when it is not known; `reason` is why no higher one, `remedy` what would help."""
+
+    host: Host
+    is_here: bool
+    level: str = ""
+    reason: str = ""
+    remedy: str = ""
+
+
+def levels_of_hosts(report: Report | None) -> Iterator[HostLevel]:
+    """Of this host what the canary found, of others what the latest steps say that ran there. A day's hosts, by name."""
+    others = _levels_told()
+    for host in Host.objects.filter(seen_at__gt=timezone.now() - HOSTS_OF).order_by("key"):
+        if host.key == settings.HOST_KEY:
+            yield _here(host, report)
+        else:
+            yield HostLevel(host, False, *others.get(host.key, ()))
+
+
+def _here(host: Host, report: Report | None) -> HostLevel:
+    if report is None:
+        return HostLevel(host, is_here=True)
+    try:
+        return HostLevel(host, True, report.level.name, report.level.account, report.level.remedy)
+    except IsolationUnavailable as error:
+        return HostLevel(host, True, "", error.message)
+
+
+def _levels_told() -> dict[str, tuple[str, str]]:
+    newest = StepRun.objects.aggregate(newest=Max("pk"))["newest"] or 0
+    latest = StepRun.objects.filter(pk__gt=newest - STEPS_LOOKED_AT).exclude(isolation="").order_by("pk")
+    return {key: (level, reason) for key, level, reason in latest.values_list("run__host_key", "isolation", "isolation_reason")}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What the canary's script tried: for each deed at each of `levels`, the highest first, whether it succeeded."""
+
+    levels: list[str]
+    rows: list[tuple[str, list[bool]]]
+
+
+def attempts_table(report: Report) -> Table:
+    """Of the levels at which a script could be started at all."""
+    tried = [(attempt.level, attempt.reached) for attempt in report.attempts if attempt.reached is not None]
+    rows = [(deed[0].upper() + deed[1:], [name in reached for _, reached in tried]) for name, deed in DEEDS.items()]
+    return Table([level for level, _ in tried], rows)
 
 
 def _level(report: Report) -> str | None:

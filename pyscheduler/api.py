@@ -24,6 +24,7 @@ def _at(route: str, view: type[APIView], **options: object) -> URLPattern:
 urlpatterns = [
     _at("health", operations_api.Health),
     _at("isolation", operations_api.Isolation),
+    _at("maintenance", operations_api.Maintenance),
     _at("version", operations_api.Version),
     _at("stats", operations_api.Stats),
     _at("schema", docs.Schema),

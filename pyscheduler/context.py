@@ -7,6 +7,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.querysets import teams_of
+from history import draining
+from history.models import Drain
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ NAV = (
 
 
 class Shell:
-    """Navigation and teams; asked only by pages that have the frame, each at most once."""
+    """Navigation, teams and maintenance; asked only by pages that have the frame, each at most once."""
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
@@ -44,6 +46,10 @@ class Shell:
         if self._teams is None:
             self._teams = list(teams_of(self.request.user))
         return self._teams
+
+    @property
+    def maintenance(self) -> Drain | None:
+        return draining.current() if self.request.user.is_authenticated else None
 
     @property
     def many_teams(self) -> bool:

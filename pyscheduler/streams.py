@@ -4,7 +4,8 @@ from typing import Any
 
 from core.endpoint import REFUSALS
 
-PUBLISHED = """Server-sent events, as they happen, of all you may see: `run`, `schedule`, `thread` and `process`, each with its JSON.
+PUBLISHED = """Server-sent events, as they happen, of all you may see: `run`, `schedule`, `thread`, `process`, `environment` and
+`maintenance`, each with its JSON.
 Each has an id; who comes back with `Last-Event-ID` is told what was missed, or by `resync` to read anew. After 15 silent seconds comes
 a comment."""
 ONE_RUN = """Server-sent events of one run, from its present state to its end: `run`, `progress`, and its whole log as `log` with

@@ -16,6 +16,7 @@ urlpatterns = [
     path("processes/", include("processes.urls")),
     path("schedules/", include("schedules.urls")),
     path("history/", include("history.urls")),
+    path("health/", include("operations.urls")),
     path("api/v1/", include("pyscheduler.api")),
     path("demo/", include("operations.demosite")),
     path("admin/", admin.site.urls),

@@ -394,3 +394,16 @@ def test_the_admin_works_under_the_strict_policy(live_server, operator, full):
         page.locator("#id_steps-0-thread + .select2").click()
         page.locator(".select2-results__option", has_text="Fetch").click()
         assert faults == []
+
+
+def test_maintenance_is_begun_by_adding_its_row_and_ended_by_deleting_it(operator):
+    assert operator.get(address(Drain, "add")).status_code == 200
+    operator.post(address(Drain, "add"), {"reason": "New disks"})
+    drain = Drain.objects.get()
+    assert (drain.reason, drain.by) == ("New disks", "operator")
+    assert operator.get(address(Drain, "add")).status_code == 403
+    operator.post(address(Drain, "change", drain.pk), {"reason": "New memory"})
+    assert Drain.objects.get().reason == "New memory"
+    operator.post(address(Drain, "delete", drain.pk), {"post": "yes"})
+    assert not Drain.objects.exists()
+    assert list(AuditEntry.objects.filter(target_type="drain").values_list("verb", flat=True)) == ["ended", "began", "began"]

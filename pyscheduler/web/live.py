@@ -19,7 +19,7 @@ from pyscheduler.web.answers import Receive, Scope, Send, refuse
 from pyscheduler.web.gate import Credentials, Visitor, admit, check_origin
 from pyscheduler.web.pool import Busy, Pool
 
-TOPICS = ("run", "schedule", "thread", "process", "environment")
+TOPICS = ("run", "schedule", "thread", "process", "environment", "maintenance")
 MOST_STREAMS = 4000
 MOST_OF_ONE = 100
 MOST_RUNS = 50

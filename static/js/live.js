@@ -1,7 +1,7 @@
 // The page's one event stream. <body data-live-topics="run,schedule" data-live-cursor="123"> says what it listens to and
 // from where. Each message becomes a DOM event on the body: `ps:run`, `ps:progress`, `ps:log` …, detail = its data.
 
-const EVENTS = ["run", "schedule", "thread", "process", "environment", "progress", "log", "logskip", "resync", "evicted"];
+const EVENTS = ["run", "schedule", "thread", "process", "environment", "maintenance", "progress", "log", "logskip", "resync", "evicted"];
 const HIDDEN_FOR = 3000; // A tab in the background gives its connection to one that is looked at: a host has six.
 const LONGEST_PAUSE = 30000;
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.roles import Role
 from accounts.services import create_team, set_member
-from engine import canary
+from engine import canary, findings
 from history.models import Host, Run
 from history.status import Status
 from operations import health
@@ -24,8 +24,9 @@ from tests.api.conftest import Caller
 
 
 @pytest.fixture
-def parts(db: None) -> None:
-    """A clock and a host that are alive."""
+def parts(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock and a host that are alive, and a disk with room."""
+    monkeypatch.setattr(health, "LOW_DISK_SHARE", 0)
     now = timezone.now()
     ClockLease.objects.create(holder="elsewhere:1", beat_at=now, expires_at=now + timedelta(seconds=30))
     Host.objects.create(key="here", seen_at=now)
@@ -34,7 +35,7 @@ def parts(db: None) -> None:
 def test_health_is_open_and_short(anonymous: Caller, parts: None) -> None:
     assert anonymous.ok("GET", "health") == {
         "status": "ok",
-        "checks": {"database": "ok", "scheduler": "ok", "workers": "ok", "queue": "ok", "isolation": "ok"},
+        "checks": {"database": "ok", "scheduler": "ok", "workers": "ok", "queue": "ok", "disk": "ok", "isolation": "ok"},
     }
 
 
@@ -192,8 +193,41 @@ def test_a_key_lets_an_operator_do_no_more_than_its_scopes(people: Any, by_key: 
 
 
 def test_a_host_that_can_isolate_nothing_degrades_health(parts: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(canary, "_missing", lambda name: None if name == "plain" else canary.Attempt(name, "it is not here", "Get it."))
+    monkeypatch.setattr(canary, "_missing", lambda name: None if name == "plain" else findings.Attempt(name, "it is not here", "Get it."))
     canary.find_out()
     found = health.health()
     assert (found.status, found.checks["isolation"].state) == ("degraded", "degraded")
-    assert found.checks["isolation"].advice.startswith("bubblewrap cannot be had: it is not here.")
+    assert found.checks["isolation"].detail.startswith("bubblewrap cannot be had: it is not here.")
+
+
+def test_a_disk_that_is_nearly_full_degrades_health(parts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "LOW_DISK_SHARE", 1)
+    monkeypatch.setattr(health, "LOW_DISK_BYTES", 10**18)
+    found = health.health()
+    assert (found.status, found.checks["disk"].state) == ("degraded", "degraded")
+    assert found.checks["disk"].message.startswith("The disk is nearly full: ")
+
+
+# Maintenance
+
+
+def test_maintenance_is_begun_and_ended_by_operators_alone(people: Any, by_key: Any) -> None:
+    for name in ("owner", "stranger"):
+        by_key(people.named(name)).refused("POST", "maintenance", {"reason": "Mine"}, status=403)
+        by_key(people.named(name)).refused("DELETE", "maintenance", status=403)
+    by_key(people.operator, scopes=["write"]).refused("POST", "maintenance", {}, status=403)
+    operator, viewer = by_key(people.operator), by_key(people.viewer)
+    begun = operator.ok("POST", "maintenance", {"reason": "New disks"})
+    assert (begun["active"], begun["reason"], begun["by"]) == (True, "New disks", "operator")
+    assert viewer.ok("GET", "maintenance") == begun
+    by_key(people.operator, scopes=["write"]).refused("DELETE", "maintenance", status=403)
+    operator.ok("DELETE", "maintenance", status=204)
+    assert viewer.ok("GET", "maintenance") == {"active": False, "reason": "", "by": "", "since": None}
+    operator.ok("DELETE", "maintenance", status=204)
+    verbs = [line["verb"] for line in operator.ok("GET", "audit?target_type=drain")["results"]]
+    assert verbs == ["ended", "began"]
+
+
+def test_a_reason_that_is_too_long_is_refused_beside_its_field(people: Any, by_key: Any) -> None:
+    error = by_key(people.operator).refused("POST", "maintenance", {"reason": "x" * 201}, status=400)
+    assert list(error["fields"]) == ["reason"]

@@ -215,3 +215,18 @@ def test_progress_and_end_are_told_to_screen_readers_and_elsewhere(visit: Visit,
     visitor.toast(words)
     page.locator("#toasts").get_by_role("link", name=words).click()
     page.wait_for_url(f"**/history/{run['id']}")
+
+
+def test_open_pages_are_told_of_maintenance_and_of_its_end(visit: Visit, site: Platform) -> None:
+    visitor = visit()
+    visitor.go("/threads/")
+    banner = visitor.page.locator("#maintenance .banner")
+    expect(banner).to_have_count(0)
+    site.manage("drain", "--reason", "New disks")
+    try:
+        expect(banner).to_contain_text("New disks")
+        visitor.go("/health/")
+        visitor.page.get_by_role("button", name="End maintenance").click()
+        expect(banner).to_have_count(0)
+    finally:
+        site.manage("drain", "--end")

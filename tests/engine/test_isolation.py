@@ -11,7 +11,8 @@ import pytest
 from django.conf import settings as django_settings
 
 from engine import canary, keeper
-from engine.canary import IsolationUnavailable, find_out, known_report, level_in_force
+from engine.canary import find_out, known_report, level_in_force
+from engine.findings import IsolationUnavailable
 from engine.host import landlock
 from engine.isolation import BUBBLEWRAP, LANDLOCK, PLAIN, USER, Level
 from history.services import request_stop

@@ -196,7 +196,7 @@ def test_a_running_run_shows_its_progress_and_ticks(as_user: AsUser, people: Peo
     page = as_user(people.viewer).get(reverse("history:run", args=[run.pk])).content.decode()
     assert 'value="0.4"' in page
     assert 'data-time="since"' in page
-    assert f'data-live-topics="run:{run.pk},log:{run.pk}"' in page
+    assert f'data-live-topics="run:{run.pk},log:{run.pk},maintenance"' in page
 
 
 def test_progress_that_nobody_tells_is_counted_in_steps(
@@ -228,7 +228,7 @@ def test_a_run_page_asks_a_fixed_number_of_questions(
     Artifact.objects.bulk_create(Artifact(run=run, path=f"f{n}", size_bytes=n, modified_at=timezone.now()) for n in range(30))
     client = as_user(people.viewer)
     # Five of them are about why it waits.
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(14):
         page = client.get(reverse("history:run", args=[run.pk])).content.decode()
     assert page.count('class="step ') == 30
 

@@ -126,6 +126,11 @@ DOORS = [
     seen("history/{run}/log", VIEWER),
     seen("history/{run}/files.zip", VIEWER),
     seen("history/{run}/files/out/table.csv", VIEWER),
+    seen("health/", ALL),
+    seen("health/banner", ALL),
+    done("health/isolation", OPERATOR, stranger=403),
+    done("health/maintenance", OPERATOR, stranger=403, reason="New disks"),
+    done("health/maintenance/end", OPERATOR, stranger=403),
     seen("demo/", OPEN),
     seen("demo/oslo.html", OPEN),
 ]

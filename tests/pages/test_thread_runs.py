@@ -70,7 +70,7 @@ def test_steps_cost_the_list_no_query_each(
     for number in range(20):
         make_run(make_process(f"Process {number}", [make_thread(f"Step {number}")]))
     client.get(reverse("threads:list"))
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         assert list_of(client).count("in Process") == 20
 
 

@@ -7,8 +7,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from core.kernel import hide_memory
-from engine.canary import IsolationUnavailable, ensure_demanded
+from engine.canary import ensure_demanded
 from engine.cluster import is_stuck, run_cluster
+from engine.findings import IsolationUnavailable
 from engine.keeper import renew_keeper
 from engine.parts import Part, Parts
 

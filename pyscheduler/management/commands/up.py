@@ -16,8 +16,9 @@ import engine.tasks  # noqa: F401 - loaded before the fork, once for all workers
 from core import layout
 from core.addresses import is_any, url_of
 from core.kernel import hide_memory, limit_arenas
-from engine.canary import IsolationUnavailable, ensure_demanded
+from engine.canary import ensure_demanded
 from engine.cluster import is_stuck, run_cluster
+from engine.findings import IsolationUnavailable
 from engine.keeper import KeeperUnavailable, quit_keeper, renew_keeper
 from engine.parts import Part, Parts, succeeds_in_child
 from engine.shutdown import stop_scripts
