@@ -220,7 +220,7 @@ def test_progress_and_end_are_told_to_screen_readers_and_elsewhere(visit: Visit,
 def test_open_pages_are_told_of_maintenance_and_of_its_end(visit: Visit, site: Platform) -> None:
     visitor = visit()
     visitor.go("/threads/")
-    banner = visitor.page.locator("#maintenance .banner")
+    banner = visitor.page.locator("#maintenance-banner .banner")
     expect(banner).to_have_count(0)
     site.manage("drain", "--reason", "New disks")
     try:
