@@ -15,7 +15,8 @@ import pytest
 from core import layout
 from core.doorbell import Listener
 from engine import keeper
-from engine.canary import IsolationUnavailable, level_in_force
+from engine.canary import level_in_force
+from engine.findings import IsolationUnavailable
 from engine.host import kernel
 from engine.isolation import BUBBLEWRAP, LANDLOCK, PLAIN, USER
 from engine.tasks import drain, look
