@@ -16,6 +16,7 @@ from environments.services import changes_between
 from history.models import Run, StepRun
 from history.querysets import failed_like
 from history.status import Status
+from threads.limit_words import limit_name, limit_value
 from threads.models import FileRole, ThreadVersion, VersionFile
 
 MOST_COUNTED = 1000
@@ -37,6 +38,13 @@ class Change:
     detail: str = ""
     thread_id: int | None = None
     versions: tuple[int, int] | None = None
+
+    @property
+    def limit(self) -> tuple[str, str, str] | None:
+        """Of a limit its name, and both values, as people read them."""
+        if self.what != "limit":
+            return None
+        return limit_name(self.detail), limit_value(self.detail, self.before), limit_value(self.detail, self.after)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from accounts.models import Team
 from history.models import Run
@@ -23,6 +23,8 @@ CHUNK = 200
 _LOCK = 7_203_511
 
 Limits = Mapping[str, Mapping[int, int]]
+# By column and id, how many more may start.
+Room = dict[tuple[str, int], int]
 
 
 @dataclass(slots=True)
@@ -57,13 +59,17 @@ def alive_of(bounds: Limits) -> dict[str, dict[int, int]]:
     return counts
 
 
+def free_to_start() -> "QuerySet[Run]":
+    """The waiting runs that none of these limits keeps from starting."""
+    return _without_full(_room(limits()))
+
+
 def choose(bounds: Limits, most: int) -> list[int]:
     """The best waiting runs that their limits let start, at most so many. One whose limit is reached holds up none behind it."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-    alive = alive_of(bounds)
-    room = {(column, pk): limit - alive[column].get(pk, 0) for column, by_id in bounds.items() for pk, limit in by_id.items()}
+    room = _room(bounds)
     chosen: list[int] = []
     is_more = True
     while is_more and len(chosen) < most:
@@ -78,13 +84,23 @@ def choose(bounds: Limits, most: int) -> list[int]:
     return chosen
 
 
-def _waiting(room: Mapping[tuple[str, int], int], chosen: list[int]) -> list[tuple[int, ...]]:
+def _room(bounds: Limits) -> Room:
+    alive = alive_of(bounds)
+    return {(column, pk): limit - alive[column].get(pk, 0) for column, by_id in bounds.items() for pk, limit in by_id.items()}
+
+
+def _waiting(room: Room, chosen: list[int]) -> list[tuple[int, ...]]:
     """The next waiting runs with their team, thread and process, without those of which no more may start."""
+    rows = _without_full(room).exclude(pk__in=chosen)
+    return list(rows.order_by("-priority", "pk").values_list("pk", *_KINDS)[:CHUNK])
+
+
+def _without_full(room: Room) -> "QuerySet[Run]":
     full: dict[str, list[int]] = defaultdict(list)
     for (column, pk), free in room.items():
         if free <= 0:
             full[column].append(pk)
-    rows = Run.objects.filter(status=Status.QUEUED).exclude(pk__in=chosen)
+    rows = Run.objects.filter(status=Status.QUEUED)
     for column, ids in full.items():
         rows = rows.exclude(**{f"{column}__in": ids})
-    return list(rows.order_by("-priority", "pk").values_list("pk", *_KINDS)[:CHUNK])
+    return rows

@@ -68,7 +68,8 @@ def can_retry(run: Run, steps: Sequence[StepRun]) -> bool:
 
 def can_resume(run: Run, steps: Sequence[StepRun]) -> bool:
     """Would a retry from the failed step skip any, or find what a script has remembered?"""
-    return can_retry(run, steps) and any(_is_done(step) or _remembers(run, step) for step in steps)
+    is_possible = run.state in UNHAPPY and all(step.thread_id or _is_done(step) for step in steps)
+    return is_possible and any(_is_done(step) or _remembers(run, step) for step in steps)
 
 
 def _is_done(step: StepRun) -> bool:

@@ -1,7 +1,7 @@
 """Why a run waits, in words: a few queries for a whole page of runs, none when no run of it waits."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from django.conf import settings
 from django.db.models import Max
@@ -23,7 +23,7 @@ def tell_why(runs: Sequence[Run]) -> None:
     queued = [run for run in runs if run.status == Status.QUEUED]
     for run in runs:
         if run.status == Status.RUNNING and run.not_before is not None:
-            run.waiting_reason = f"A step that failed is tried again at {timezone.localtime(run.not_before):%H:%M:%S}."
+            run.waiting_reason = f"A step that failed is tried again at {run.not_before.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
     if not queued:
         return
     bounds = limits()
@@ -49,7 +49,7 @@ def _limit_reached(run: Run, bounds: Limits, alive: dict[str, dict[int, int]]) -
         most = bounds.get(column, {}).get(pk)
         if most is not None and (count := alive[column].get(pk, 0)) >= most:
             name = run.team.name if kind == "team" else run.name
-            return f"It waits for a place: {count} of {most} runs at once of {kind} {name}."
+            return f"It waits for a place: {kind} {name} has as many runs going on as it may ({count} of {most})."
     return ""
 
 
@@ -57,4 +57,4 @@ def _no_place() -> str:
     now = timezone.now()
     places = settings.MAX_RUNS * Host.objects.filter(seen_at__gte=now - SILENCE).count()
     busy = Run.objects.filter(status__in=ALIVE).count()
-    return f"It waits for a place: {busy} of {places} runs at once on this platform." if busy >= places else ""
+    return f"It waits for a place: the platform has as many runs going on as it may ({busy} of {places})." if busy >= places else ""

@@ -17,7 +17,7 @@ from core.text import size_words, span_words
 from engine.canary import known_report
 from engine.findings import IsolationUnavailable
 from engine.isolation import PLAIN
-from history import draining
+from history import draining, limits
 from history.models import Host, Run
 from history.overview import hosts_alive
 from history.status import ALIVE, Status
@@ -129,9 +129,14 @@ def _queue() -> Check:
         said = f" ({drain.reason})" if drain.reason else ""
         return Check(DEGRADED, f"Maintenance{said}: {_waiting(depth)}, none starts.", has_banner=True)
     is_old = oldest is not None and timezone.now() - oldest > QUEUE_STUCK_AFTER
-    if is_old and Run.objects.filter(status__in=ALIVE).count() < settings.MAX_RUNS:
-        return Check(DEGRADED, f"{_waiting(depth)} though there are free places.", detail="The log of the workers says why.")
+    if is_old and Run.objects.filter(status__in=ALIVE).count() < settings.MAX_RUNS and (stuck := _stuck()):
+        return Check(DEGRADED, f"{_waiting(stuck)} though there are free places.", detail="The log of the workers says why.")
     return Check(OK, f"{_waiting(depth)}.")
+
+
+def _stuck() -> int:
+    """Runs that have waited long for nothing; what waits for its team, thread or process waits for something."""
+    return limits.free_to_start().filter(queued_at__lt=timezone.now() - QUEUE_STUCK_AFTER).count()
 
 
 def _disk() -> Check:

@@ -119,6 +119,12 @@ def duration(milliseconds: float | None) -> str:
     return f"{seconds // DAY} d {seconds % DAY // HOUR} h"
 
 
+@register.filter(name="seconds")
+def of_seconds(seconds: float | None) -> str:
+    """Seconds that were measured, as `duration`."""
+    return DASH if seconds is None else duration(seconds * 1000)
+
+
 @register.filter
 def span(seconds: int | None) -> str:
     """A chosen span in its fitting unit: `45 s`, `30 min`, `1 h 30 min`."""

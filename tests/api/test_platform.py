@@ -57,6 +57,18 @@ def test_runs_that_wait_beside_free_places_degrade_it(parts: None, make_run: Any
     assert "1 run waits" in found.checks["queue"].message
 
 
+def test_a_run_that_waits_for_its_limit_degrades_nothing(parts: None, make_run: Any, make_thread: Any) -> None:
+    thread = make_thread(max_runs=1)
+    running, _ = make_run(thread), make_run(thread)
+    Run.objects.update(queued_at=timezone.now() - timedelta(minutes=5))
+    Run.objects.filter(pk=running.pk).update(status=Status.RUNNING, started_at=timezone.now(), claim_token="claimed")
+    assert health.health().checks["queue"].state == "ok"
+    other = make_run(make_thread("Other"))
+    Run.objects.filter(pk=other.pk).update(queued_at=timezone.now() - timedelta(minutes=5))
+    health.memory.forget()
+    assert "1 run waits though" in health.health().checks["queue"].message
+
+
 def test_a_database_that_does_not_answer_is_down_and_no_500(anonymous: Caller, monkeypatch: pytest.MonkeyPatch, db: None) -> None:
     def broken(*_: Any) -> Any:
         raise OperationalError("gone")

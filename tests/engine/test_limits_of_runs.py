@@ -46,7 +46,8 @@ def test_a_limited_group_holds_up_none_behind_it(
         {"thread": Thread, "process": Process}[limited].objects.filter(pk=target.pk).update(max_runs=1)
     assert claimed() == ([first.pk] if limited == "team" else [first.pk, behind.pk])
     assert claimed() == []
-    assert f"1 of 1 runs at once of {limited}" in why(others[0])
+    named = f"{limited} {'Weather' if limited == 'team' else 'Many'}"
+    assert why(others[0]) == f"It waits for a place: {named} has as many runs going on as it may (1 of 1)."
 
 
 def test_limits_keep_priority_and_age(make_thread: Make, make_run: Make) -> None:
@@ -101,4 +102,4 @@ def test_a_waiting_run_says_that_the_platform_is_full(make_run: Make, settings: 
     Host.objects.create(key="testhost")
     make_run()
     assert len(claimed(1)) == 1
-    assert why(make_run()) == "It waits for a place: 1 of 1 runs at once on this platform."
+    assert why(make_run()) == "It waits for a place: the platform has as many runs going on as it may (1 of 1)."

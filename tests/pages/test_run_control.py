@@ -1,5 +1,8 @@
 """Pausing and resuming on the page of a run and over the API, and the limits of a thread in its form and over the API."""
 
+import re
+from datetime import timedelta
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -29,6 +32,23 @@ def test_a_run_that_goes_on_can_be_paused_and_then_resumed(as_user: AsUser, peop
     assert f"Run #{run.number} goes on." in page
     run.refresh_from_db()
     assert (run.pause_requested_at, run.pause_requested_by) == (None, "")
+
+
+def test_nothing_moves_on_the_page_while_a_run_is_paused_or_waits_for_a_retry(as_user: AsUser, people: People, make_run: Make) -> None:
+    run = begin(make_run())
+    client = as_user(people.viewer)
+    address = reverse("history:run", args=[run.pk])
+    bar = 'aria-label="Progress of the run"'
+    assert f"{bar}></progress>" in client.get(address).content.decode()
+    Run.objects.filter(pk=run.pk).update(status=Status.PAUSED, pause_requested_at=timezone.now())
+    assert f'{bar} value="0"></progress>' in client.get(address).content.decode()
+    assert 'aria-label="Progress" value="0"' in client.get(reverse("history:list")).content.decode()
+    soon = timezone.now() + timedelta(minutes=9, seconds=30)
+    Run.objects.filter(pk=run.pk).update(status=Status.RUNNING, pause_requested_at=None, not_before=soon)
+    StepRun.objects.filter(run=run).update(status=Status.QUEUED, not_before=soon)
+    page = client.get(address).content.decode()
+    assert f'{bar} value="0"></progress>' in page
+    assert re.search(r"A step that failed is tried again <time [^>]*>in 9 min", page)
 
 
 def test_a_viewer_sees_no_pause(as_user: AsUser, people: People, make_run: Make) -> None:

@@ -189,6 +189,21 @@ def test_parameters_limits_isolation_environment_and_host_are_named(make_run: Ma
     ]
 
 
+def test_limits_that_changed_read_in_words(as_user: AsUser, people: People, make_run: Make, make_thread: Make) -> None:
+    thread = make_thread(memory_limit_mb=1500)
+    succeed(make_run(thread))
+    change_thread(thread=thread, user=people.editor, memory_limit_mb=None, timeout_seconds=90, network=False)
+    thread.refresh_from_db()
+    page = as_user(people.viewer).get(f"/history/{fail(make_run(thread)).pk}").content.decode()
+    items = re.findall(r'<li><span class="change-what">.*?</li>', page, re.DOTALL)
+    told = [re.sub(r"<[^>]*>", " ", item).split() for item in items]
+    assert [" ".join(line) for line in told] == [
+        "Memory limit 1,500 MiB none of its own",
+        "Network on off",
+        "Timeout 30 minutes 1 minute 30 seconds",
+    ]
+
+
 def test_packages_of_another_environment_are_named(make_run: Make, make_thread: Make) -> None:
     thread = make_thread()
     for key, packages in (("a" * 64, {"six": "1.16", "requests": "2.31"}), ("b" * 64, {"idna": "3.10", "requests": "2.32"})):
