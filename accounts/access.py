@@ -46,6 +46,12 @@ def may(user: User | AnonymousUser, team: Team, needed: Role) -> bool:
     return role is not None and role.covers(needed)
 
 
+def is_bound(user: User, team: Team) -> bool:
+    """Is the team's least isolation asked of what this person starts? Of a stranger's it is, who may have been a member."""
+    role = role_in(user, team)
+    return role is None or Role(team.isolation_binds).covers(role)
+
+
 def abilities(user: User | AnonymousUser, team: Team) -> dict[str, bool]:
     """What a page about the team's things offers: `may_run`, `may_edit`. One query for both."""
     role = role_in(user, team)

@@ -12,6 +12,7 @@ from accounts.access import person
 from accounts.models import ApiKey, AuditEntry, Membership, Team, User
 from accounts.roles import Role, Scope
 from accounts.services import (
+    ask_isolation,
     create_api_key,
     create_team,
     delete_user,
@@ -109,12 +110,17 @@ class UserAdmin(WithMembers, RemovalAdmin, StockUserAdmin):
 
 class TeamForm(VerbForm):
     def carry_out(self, user: Any, row: Team | None) -> Team:
-        changes = self.changes("name", "max_runs")
+        changes = self.changes("name", "max_runs", "min_isolation", "isolation_binds")
         if row is None:
             row = create_team(name=self.cleaned_data["name"], user=user)
         elif "name" in changes:
             row = rename_team(team=row, user=user, name=changes["name"])
-        return limit_team(team=row, user=user, max_runs=changes["max_runs"]) if "max_runs" in changes else row
+        if "max_runs" in changes:
+            row = limit_team(team=row, user=user, max_runs=changes["max_runs"])
+        if {"min_isolation", "isolation_binds"} & changes.keys():
+            values = self.cleaned_data
+            row = ask_isolation(team=row, user=user, level=values["min_isolation"], binds=Role(values["isolation_binds"]))
+        return row
 
 
 @admin.register(Team)
@@ -122,7 +128,7 @@ class TeamAdmin(WithMembers, VerbAdmin):
     """A team's address stays as it was given. Teams are not deleted here: their whole history would go with them."""
 
     form = TeamForm
-    fields = ("name", "slug", "max_runs", "run_counter", "created_at")
+    fields = ("name", "slug", "max_runs", "min_isolation", "isolation_binds", "run_counter", "created_at")
     readonly_fields = ("slug", "run_counter", "created_at")
     list_display = ("name", "slug", "run_counter", "created_at")
     search_fields = ("name", "slug")

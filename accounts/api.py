@@ -78,8 +78,9 @@ class Teams(Endpoint):
         """You become its owner."""
         user = caller(request)
         given = self.body(TeamBody)
-        team = services.create_team(user=user, name=given["name"])
-        return Response(_shown(user, _limited(user, team, given)), status=201)
+        with transaction.atomic():
+            team = _limited(user, services.create_team(user=user, name=given["name"]), given)
+        return Response(_shown(user, team), status=201)
 
 
 class OneTeam(Endpoint):
@@ -99,7 +100,13 @@ class OneTeam(Endpoint):
 
 
 def _limited(user: User, team: Team, given: dict[str, Any]) -> Team:
-    return services.limit_team(team=team, user=user, max_runs=given["max_runs"]) if "max_runs" in given else team
+    if "max_runs" in given:
+        team = services.limit_team(team=team, user=user, max_runs=given["max_runs"])
+    level, binds = given.get("min_isolation", team.min_isolation) or "", Role(given.get("isolation_binds", team.isolation_binds))
+    # An owner may send back what he was given.
+    if (level, binds) != (team.min_isolation, team.isolation_binds):
+        team = services.ask_isolation(team=team, user=user, level=level, binds=binds)
+    return team
 
 
 def _shown(user: User, team: Team) -> Any:

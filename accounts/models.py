@@ -2,16 +2,20 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.roles import Role, ceiling
+from accounts.roles import BOUND, Role, ceiling
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
+
+
+LEVELS = [(level, level) for level in settings.ISOLATION_LEVELS]
 
 
 class User(AbstractUser):
@@ -27,20 +31,36 @@ class User(AbstractUser):
 
 
 class Team(models.Model):
-    """Owner of threads, processes, schedules and their runs. `run_counter` numbers its runs."""
+    """Owner of threads, processes, schedules and their runs. `run_counter` numbers its runs.
+
+    `min_isolation` is the least level, "" for any, of runs that somebody started whose role is `isolation_binds` or a lower one.
+    """
 
     name = models.CharField(max_length=100)
     slug = models.SlugField(max_length=60, unique=True)
     run_counter = models.PositiveBigIntegerField(default=0, editable=False)
     max_runs = models.PositiveIntegerField("runs at once", null=True, blank=True, validators=[MinValueValidator(1)])
+    min_isolation = models.CharField(
+        "least isolation", max_length=20, blank=True, choices=[(level, level) for level in settings.ISOLATION_LEVELS]
+    )
+    isolation_binds = models.CharField("of runs started by", max_length=10, choices=BOUND.items(), default=Role.OWNER)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering: ClassVar = ["name", "pk"]
-        constraints: ClassVar = [models.CheckConstraint(condition=~Q(name=""), name="team_has_a_name")]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(name=""), name="team_has_a_name"),
+            models.CheckConstraint(condition=Q(min_isolation__in=["", *settings.ISOLATION_LEVELS]), name="team_isolation_is_known"),
+            models.CheckConstraint(condition=Q(isolation_binds__in=list(BOUND)), name="team_isolation_binds_is_known"),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def bound(self) -> str:
+        """Of whose runs the least isolation is asked, in words."""
+        return BOUND[Role(self.isolation_binds)]
 
 
 class Membership(models.Model):

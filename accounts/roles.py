@@ -41,3 +41,7 @@ def ceiling(scopes: list[str]) -> Role:
     """The highest role that these scopes allow; VIEWER for none."""
     roles = [SCOPE_ROLES[Scope(scope)] for scope in scopes if scope in Scope]
     return max(roles, key=lambda role: role.rank, default=Role.VIEWER)
+
+
+# Of whose runs a team may ask for a least isolation: a role and those below it.
+BOUND = {Role.RUNNER: "runners", Role.EDITOR: "runners and editors", Role.OWNER: "everybody"}

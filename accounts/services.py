@@ -5,13 +5,14 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Model
 from django.utils import timezone
 
-from accounts.access import require
+from accounts.access import require, require_operator
 from accounts.models import ApiKey, AuditEntry, Membership, Team, User
-from accounts.roles import Role, Scope
+from accounts.roles import BOUND, Role, Scope
 from core.checks import runs_fault
 from core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from core.names import clean_name, first_free, safe_name
@@ -76,6 +77,20 @@ def limit_team(*, team: Team, user: User, max_runs: int | None) -> Team:
     team.max_runs = max_runs
     team.save(update_fields=["max_runs"])
     record(user=user, verb="limited", target=team, team=team, max_runs=max_runs)
+    return team
+
+
+@transaction.atomic
+def ask_isolation(*, team: Team, user: User, level: str, binds: Role = Role.OWNER) -> Team:
+    """For operators: runs of the team that somebody of the role `binds`, or a lower one, starts need this level at least; "" for any."""
+    require_operator(user, "The least isolation of a team")
+    if level and level not in settings.ISOLATION_LEVELS:
+        raise InvalidInput.of("min_isolation", f"Use one of {', '.join(settings.ISOLATION_LEVELS)}, or none.")
+    if binds not in BOUND:
+        raise InvalidInput.of("isolation_binds", f"Use one of {', '.join(BOUND)}.")
+    team.min_isolation, team.isolation_binds = level, binds
+    team.save(update_fields=["min_isolation", "isolation_binds"])
+    record(user=user, verb="asked isolation of", target=team, team=team, min_isolation=level, isolation_binds=binds)
     return team
 
 

@@ -2,10 +2,11 @@
 
 from typing import Any, ClassVar
 
+from django.conf import settings
 from rest_framework import serializers
 
 from accounts.models import ApiKey, AuditEntry, Membership, Team
-from accounts.roles import Role, Scope
+from accounts.roles import BOUND, Role, Scope
 from core.checks import MAX_RUNS
 from core.endpoint import PageQuery, Strict
 from core.fields import Id, Several, Text, Whole
@@ -27,10 +28,14 @@ class SessionShape(serializers.Serializer[Any]):
 
 class TeamShape(serializers.ModelSerializer[Team]):
     role = serializers.SerializerMethodField(help_text="Yours: viewer, runner, editor or owner.")
+    min_isolation = serializers.SerializerMethodField(help_text="The least isolation of runs that `isolation_binds` says; null for any.")
 
     class Meta:
         model = Team
-        fields: ClassVar = ["id", "slug", "name", "role", "max_runs", "created_at"]
+        fields: ClassVar = ["id", "slug", "name", "role", "max_runs", "min_isolation", "isolation_binds", "created_at"]
+
+    def get_min_isolation(self, team: Team) -> str | None:
+        return team.min_isolation or None
 
     def get_role(self, team: Team) -> str:
         return str(self.context["roles"][team.pk])
@@ -41,6 +46,14 @@ class TeamBody(Strict):
 
     name = Text()
     max_runs = Whole(required=False, allow_null=True, min_value=1, max_value=MAX_RUNS, help_text="Runs at once; null for no limit.")
+    min_isolation = serializers.ChoiceField(
+        choices=settings.ISOLATION_LEVELS, required=False, allow_null=True, help_text="For operators: runs below this level do not start."
+    )
+    isolation_binds = serializers.ChoiceField(
+        choices=[role.value for role in BOUND],
+        required=False,
+        help_text="For operators: the highest role of whose runs that is asked. Of schedules' runs it always is.",
+    )
 
 
 class MemberShape(serializers.ModelSerializer[Membership]):

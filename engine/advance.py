@@ -18,10 +18,11 @@ from engine.canary import level_in_force
 from engine.carrying import carry_over
 from engine.collect import found_files
 from engine.decide import Begin, Finish, decide
+from engine.demands import team_demands
 from engine.failure import bare_end_of, end_of
 from engine.handover import Handover
 from engine.host import records
-from engine.isolation import run_user
+from engine.isolation import Level, run_user
 from engine.prepare import is_ours, open_control, show_log, write_spec
 from engine.retries import next_attempt_at
 from events.services import publish_all
@@ -203,13 +204,14 @@ def start_steps(steps: Iterable[StepRun]) -> int:
     A step that cannot start gets the exit record that says so, and is recorded like any other. Returns how many started.
     """
     steps = list(steps)
-    handover = Handover(steps)
+    handover, level = Handover(steps), level_in_force()
+    least = team_demands(steps, level)
     ready: list[tuple[StepRun, keeper.Start]] = []
     for step, is_beside_others in _with_neighbours(steps):
         try:
             open_control(step.run)
-            carry_over(step.run, run_user(level_in_force().name, step.run_id))
-            ready.append((step, _laid_out(step, handover, is_beside_others=is_beside_others)))
+            carry_over(step.run, run_user(level.name, step.run_id))
+            ready.append((step, _laid_out(step, handover, level, is_beside_others=is_beside_others, least=least.get(step.run_id, ""))))
         except (OSError, DomainError) as error:
             fail_start(step, str(error))
     if not ready:
@@ -224,12 +226,12 @@ def start_steps(steps: Iterable[StepRun]) -> int:
     return faults.count("")
 
 
-def _laid_out(step: StepRun, handover: Handover, *, is_beside_others: bool) -> keeper.Start:
+def _laid_out(step: StepRun, handover: Handover, level: Level, *, is_beside_others: bool, least: str) -> keeper.Start:
     """OSError or DomainError when it cannot start."""
     given = handover.variables(step)
     # In memory alone: the record keeps what refers to outputs as it was written.
     step.parameters = handover.parameters(step)
-    folder = write_spec(step, level_in_force(), given.plain, is_beside_others=is_beside_others)
+    folder = write_spec(step, level, given.plain, is_beside_others=is_beside_others, least=least)
     return keeper.Start(folder, given.opened())
 
 

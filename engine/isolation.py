@@ -108,11 +108,11 @@ def _writable(place: Surroundings) -> list[str]:
     return [str(place.directory), *(f"/dev/{name}" for name in _DEVICES)]
 
 
-def refusal(level: Level, *, network: bool) -> str:
-    """Why a step may not run at this level; "" when it may."""
-    least = settings.MIN_ISOLATION
-    if least and LEVELS.index(level.name) > LEVELS.index(least):
-        return f"isolation here is {level.name}, and PYSCHED_MIN_ISOLATION asks for {least} at least. {level.reason}".strip()
+def refusal(level: Level, *, network: bool, least: str = "") -> str:
+    """Why a step may not run at this level, and what to do; "" when it may. `least` is what its team asks for."""
+    for wanted, whose in ((settings.MIN_ISOLATION, "PYSCHED_MIN_ISOLATION asks"), (least, "its team asks")):
+        if wanted and LEVELS.index(level.name) > LEVELS.index(wanted):
+            return f"isolation here is {level.name}, and {whose} for {wanted} at least. {level.reason} {level.remedy}".strip()
     if not network and not level.can_cut_network:
         return f"it must not reach the network, and isolation {level.name} cannot keep it from it here"
     return ""

@@ -122,14 +122,14 @@ def _write_folder(folder: Path, contents: dict[str, bytes]) -> None:
         shutil.rmtree(building)
 
 
-def write_spec(step: StepRun, level: Level, given: Mapping[str, str], *, is_beside_others: bool) -> Path:
+def write_spec(step: StepRun, level: Level, given: Mapping[str, str], *, is_beside_others: bool, least: str = "") -> Path:
     """Everything the supervisor needs, in the step's folder; returns the folder. OSError when something cannot be laid out.
 
-    `given` are the variables of team and thread, without secrets: those never lie here.
+    `given` are the variables of team and thread, without secrets: those never lie here. `least` is the level that the team asks for.
     """
     if step.version_id is None:
         raise FileNotFoundError(errno.ENOENT, "the version was deleted before it could run")
-    if fault := refusal(level, network=step.network):
+    if fault := refusal(level, network=step.network, least=least):
         raise PermissionError(fault)
     code = _code(step.version_id)
     directory = layout.run_directory(step.run.output_dir)

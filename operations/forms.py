@@ -2,6 +2,9 @@
 
 from django import forms
 
+from accounts.models import LEVELS, Team
+from accounts.roles import BOUND, Role
+
 MOST_REASON = 200
 
 
@@ -12,3 +15,11 @@ class MaintenanceForm(forms.Form):
         help_text="What people are told who wait, such as “New disks, until noon”.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
+
+
+class LeastForm(forms.Form):
+    """The least isolation of a team."""
+
+    team = forms.ModelChoiceField(Team.objects.all(), empty_label="Choose a team")
+    min_isolation = forms.ChoiceField(label="Least level", choices=[("", "Any level"), *LEVELS], required=False)
+    isolation_binds = forms.ChoiceField(label="Of runs started by", choices=BOUND.items(), initial=Role.OWNER)

@@ -7,11 +7,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from accounts.access import require_operator
-from accounts.models import User
+from accounts.models import Team, User
 from accounts.roles import Role
 from accounts.services import record
 from engine.canary import find_out, known_report
@@ -73,6 +73,14 @@ def _levels_told() -> dict[str, tuple[str, str]]:
     newest = StepRun.objects.aggregate(newest=Max("pk"))["newest"] or 0
     latest = StepRun.objects.filter(pk__gt=newest - STEPS_LOOKED_AT).exclude(isolation="").order_by("pk")
     return {key: (level, reason) for key, level, reason in latest.values_list("run__host_key", "isolation", "isolation_reason")}
+
+
+def demands_of(teams: QuerySet[Team]) -> list[tuple[Team, bool]]:
+    """Those that ask for a least level, and whether it is more than this host is known to do."""
+    report = known_report()
+    level = _level(report) if report else None
+    asking = teams.exclude(min_isolation="")
+    return [(team, level is not None and LEVELS.index(level) > LEVELS.index(team.min_isolation)) for team in asking]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ urlpatterns = [
     path("", views.health, name="health"),
     path("banner", views.banner, name="banner"),
     path("isolation", views.try_levels, name="try-levels"),
+    path("isolation/least", views.ask_least, name="ask-least"),
     path("maintenance", views.begin_maintenance, name="begin-maintenance"),
     path("maintenance/end", views.end_maintenance, name="end-maintenance"),
 ]

@@ -185,16 +185,18 @@ def test_a_step_is_taken_out_of_a_process(operator, people, make_process, make_t
     assert [step.thread.name for step in process.steps.all()] == ["Second"]
 
 
-def test_runs_at_once_are_limited_here(operator, people, make_process):
+def test_runs_at_once_are_limited_and_isolation_is_asked_for_here(operator, people, make_process):
     process = make_process()
     rows = [{"id": step.pk, "process": process.pk, "stage": step.stage, "thread": step.thread_id} for step in process.steps.all()]
     form = {"name": process.name, "enabled": "on", "max_runs": 1} | steps_form(*rows, initial=len(rows))
     assert operator.post(address(Process, "change", process.pk), form).status_code == 302
     members = members_form(*rows_of(people.team), initial=people.team.memberships.count())
-    assert operator.post(address(Team, "change", people.team.pk), {"name": people.team.name, "max_runs": 3} | members).status_code == 302
+    form = {"name": people.team.name, "max_runs": 3, "min_isolation": "bubblewrap", "isolation_binds": "editor"} | members
+    assert operator.post(address(Team, "change", people.team.pk), form).status_code == 302
     process.refresh_from_db()
     people.team.refresh_from_db()
     assert (process.max_runs, people.team.max_runs) == (1, 3)
+    assert (people.team.min_isolation, people.team.isolation_binds) == ("bubblewrap", "editor")
 
 
 def test_steps_keep_what_they_had_when_one_is_changed(operator, people, make_process, make_thread):
@@ -287,7 +289,7 @@ def rows_of(team):
 def test_members_are_given_roles_on_their_teams_page(operator, people):
     rows = rows_of(people.team)
     rows[1]["role"] = "viewer"
-    form = {"name": "Climate"} | members_form(
+    form = {"name": "Climate", "isolation_binds": "owner"} | members_form(
         *rows[:2], rows[2] | {"DELETE": "on"}, rows[3], {"user": people.stranger.pk, "role": "owner", "team": people.team.pk}, initial=4
     )
     assert operator.post(address(Team, "change", people.team.pk), form).status_code == 302
@@ -298,7 +300,7 @@ def test_members_are_given_roles_on_their_teams_page(operator, people):
 
 def test_a_team_keeps_an_owner(operator, people):
     rows = rows_of(people.team)
-    form = {"name": "Climate"} | members_form(rows[0] | {"DELETE": "on"}, *rows[1:], initial=4)
+    form = {"name": "Climate", "isolation_binds": "owner"} | members_form(rows[0] | {"DELETE": "on"}, *rows[1:], initial=4)
     answer = operator.post(address(Team, "change", people.team.pk), form)
     assert answer.status_code == 200
     assert "without an owner" in answer.content.decode()

@@ -243,3 +243,28 @@ def test_maintenance_is_begun_and_ended_by_operators_alone(people: Any, by_key: 
 def test_a_reason_that_is_too_long_is_refused_beside_its_field(people: Any, by_key: Any) -> None:
     error = by_key(people.operator).refused("POST", "maintenance", {"reason": "x" * 201}, status=400)
     assert list(error["fields"]) == ["reason"]
+
+
+# The least isolation of a team
+
+
+def test_operators_set_a_teams_least_isolation_and_its_owner_reads_it(people: Any, by_key: Any) -> None:
+    path = f"teams/{people.team.pk}"
+    owner, operator = by_key(people.owner), by_key(people.operator)
+    assert (owner.ok("GET", path)["min_isolation"], owner.ok("GET", path)["isolation_binds"]) == (None, "owner")
+    owner.refused("PATCH", path, {"min_isolation": "plain"}, status=403)
+    by_key(people.operator, scopes=["write"]).refused("PATCH", path, {"min_isolation": "plain"}, status=403)
+    shown = operator.ok("PATCH", path, {"min_isolation": "bubblewrap", "isolation_binds": "editor"})
+    assert (shown["min_isolation"], shown["isolation_binds"]) == ("bubblewrap", "editor")
+    # What was read may be sent back.
+    assert owner.ok("PATCH", path, {"name": "Rain", "min_isolation": "bubblewrap"})["name"] == "Rain"
+    owner.refused("PATCH", path, {"min_isolation": None}, status=403)
+    assert operator.ok("PATCH", path, {"min_isolation": None})["min_isolation"] is None
+    error = operator.refused("PATCH", path, {"min_isolation": "steel", "isolation_binds": "viewer"}, status=400)
+    assert set(error["fields"]) == {"min_isolation", "isolation_binds"}
+
+
+def test_a_team_that_may_not_be_made_so_is_not_made(people: Any, by_key: Any) -> None:
+    owner = by_key(people.owner)
+    owner.refused("POST", "teams", {"name": "Loose", "min_isolation": "landlock"}, status=403)
+    assert "Loose" not in [team["name"] for team in owner.ok("GET", "teams")["results"]]

@@ -139,7 +139,7 @@ def test_every_page_has_its_picture(things: dict[str, int]) -> None:
     pieces = {"runs", "versions", "library", "step", "log", "files", "file", "preview", "logout", "login", "environment", "banner"}
     verbs = {"create", "upload", "new_folder", "delete_folder", "draft", "save", "settings", "restore", "toggle", "run", "stop", "again"}
     verbs |= {"set_variable", "delete_variable", "set_environment", "rebuild_environment", "add_requirement"}
-    verbs |= {"try-levels", "begin-maintenance", "end-maintenance", "check", "rebuild", "collect", "pause", "resume", "retry"}
+    verbs |= {"try-levels", "ask-least", "begin-maintenance", "end-maintenance", "check", "rebuild", "collect", "pause", "resume", "retry"}
     starts = {"start_thread", "start_process"}
     seen = {resolve(sight.path.split("?")[0].format(**things)).view_name for sight in SIGHTS if sight.status == 200}
     there = {name for name in view_names(urlpatterns) if name.split(":")[0] not in ("admin", "demo")}

@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
+from accounts.roles import Role
+from accounts.services import ask_isolation
 from engine import canary, keeper
 from engine.canary import find_out, known_report, level_in_force
+from engine.demands import team_demands
 from engine.findings import IsolationUnavailable
 from engine.host import landlock
-from engine.isolation import BUBBLEWRAP, LANDLOCK, PLAIN, USER, Level
+from engine.isolation import BUBBLEWRAP, LANDLOCK, PLAIN, USER, Level, refusal
+from history.models import Run, StepRun
 from history.services import request_stop
 from history.status import Status
 from tests.conftest import People
@@ -151,6 +155,59 @@ def test_below_the_smallest_level_a_run_is_refused(engine: Engine, settings: Any
     run = engine.finish(make_run(make_thread()))
     assert (run.status, log_of(run)) == (Status.FAILED, b"")
     assert "isolation here is plain, and PYSCHED_MIN_ISOLATION asks for landlock at least" in run.reason
+
+
+# What teams ask for
+
+
+@pytest.mark.parametrize(
+    ("starter", "binds", "is_bound"),
+    [
+        ("runner", Role.RUNNER, True),
+        ("editor", Role.RUNNER, False),
+        ("editor", Role.EDITOR, True),
+        ("owner", Role.EDITOR, False),
+        ("owner", Role.OWNER, True),
+        ("operator", Role.EDITOR, False),
+        ("stranger", Role.RUNNER, True),
+        (None, Role.RUNNER, True),
+    ],
+)
+def test_a_team_asks_it_of_a_role_and_those_below_and_of_schedules(
+    people: People, make_run: Make, starter: str | None, binds: Role, is_bound: bool
+) -> None:
+    ask_isolation(team=people.team, user=people.operator, level=LANDLOCK, binds=binds)
+    run = make_run()
+    Run.objects.filter(pk=run.pk).update(user=people.named(starter) if starter else None)
+    step = StepRun.objects.select_related("run").get(run=run)
+    assert team_demands([step], Level(PLAIN)) == ({run.pk: LANDLOCK} if is_bound else {})
+
+
+def test_where_the_highest_level_is_in_force_no_question_is_put(people: People, make_run: Make, django_assert_num_queries: Any) -> None:
+    ask_isolation(team=people.team, user=people.operator, level=BUBBLEWRAP)
+    step = StepRun.objects.select_related("run").get(run=make_run())
+    with django_assert_num_queries(0):
+        assert team_demands([step], Level(BUBBLEWRAP)) == {}
+
+
+def test_below_what_its_team_asks_for_a_run_does_not_start(
+    engine: Engine, settings: Any, people: People, make_thread: Make, make_run: Make
+) -> None:
+    settings.ISOLATION = PLAIN
+    ask_isolation(team=people.team, user=people.operator, level=LANDLOCK, binds=Role.RUNNER)
+    thread = make_thread()
+    run = engine.finish(make_run(thread))
+    assert (run.status, log_of(run)) == (Status.FAILED, b"")
+    assert "isolation here is plain, and its team asks for landlock at least" in run.reason
+    assert engine.finish(make_run(thread, user=people.editor)).status == Status.SUCCESS
+
+
+def test_a_refusal_says_why_the_level_is_no_higher_and_what_to_do() -> None:
+    level = Level(LANDLOCK, "bubblewrap cannot be had: it is not installed.", remedy="Install it.")
+    assert refusal(level, network=True, least=BUBBLEWRAP) == (
+        "isolation here is landlock, and its team asks for bubblewrap at least. bubblewrap cannot be had: it is not installed. Install it."
+    )
+    assert refusal(level, network=True, least=LANDLOCK) == ""
 
 
 ASKS_NETWORK = "import socket\nsocket.create_connection(('127.0.0.1', 9), 1)\n"

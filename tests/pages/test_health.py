@@ -133,6 +133,25 @@ def test_the_button_tries_the_levels_and_shows_what_was_found(as_user: AsUser, p
     assert AuditEntry.objects.filter(verb="tried isolation of").count() == 2
 
 
+def test_an_operator_sets_what_a_team_asks_for_and_its_members_read_it(as_user: AsUser, people: People, tried: Any) -> None:
+    values = {"team": people.team.pk, "min_isolation": BUBBLEWRAP, "isolation_binds": "editor"}
+    assert as_user(people.operator).post("/health/isolation/least", values)["Location"] == "/health/"
+    words = "Weather Runs started by runners and editors, and by schedules, need it at least."
+    page = text_of(as_user(people.viewer).get("/health/"))
+    assert words in page
+    assert "This host cannot do it" in page
+    assert words not in text_of(as_user(people.stranger).get("/health/"))
+    as_user(people.operator).post("/health/isolation/least", values | {"min_isolation": ""})
+    assert words not in text_of(as_user(people.viewer).get("/health/"))
+    assert AuditEntry.objects.filter(verb="asked isolation of", team=people.team).count() == 2
+
+
+def test_a_level_that_there_is_not_is_refused_beside_its_field(as_user: AsUser, people: People) -> None:
+    answer = as_user(people.operator).post("/health/isolation/least", {"team": people.team.pk, "min_isolation": "steel"})
+    assert answer.status_code == 422
+    assert "steel is not one of the available choices" in text_of(answer)
+
+
 # Maintenance
 
 

@@ -129,6 +129,7 @@ DOORS = [
     seen("health/", ALL),
     seen("health/banner", ALL),
     done("health/isolation", OPERATOR, stranger=403),
+    done("health/isolation/least", OPERATOR, stranger=403, team="{team}", min_isolation="landlock", isolation_binds="editor"),
     done("health/maintenance", OPERATOR, stranger=403, reason="New disks"),
     done("health/maintenance/end", OPERATOR, stranger=403),
     seen("demo/", OPEN),
