@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from django.conf import settings
+
 from core.errors import InvalidInput
 
 MAX_DESCRIPTION = 5000
@@ -18,6 +20,18 @@ def check_known(given: Mapping[str, Any], known: Collection[str]) -> None:
 def is_whole(value: Any, least: int, most: int) -> bool:
     """A whole number in these bounds; True is none."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def operators_fault(field: str, value: Any, unit: str) -> str | None:
+    """What is wrong with a thread's limit beside the most that the operator lets teams give; None when nothing is."""
+    most = settings.MAX_LIMITS.get(field)
+    fits = most is None or value is None or value <= most
+    return None if fits else f"On this installation a thread may have at most {most:,} {unit}."
+
+
+def within_operators(field: str, value: int) -> int:
+    """A limit, no higher than the operator lets teams give."""
+    return min(value, settings.MAX_LIMITS.get(field, value))
 
 
 def runs_fault(value: Any) -> str | None:

@@ -211,7 +211,7 @@ def reached(level: Level, *, network: bool = False) -> dict[str, bool]:
             "argv": [interpreter(), "-S", str(scene.code / "escapes.py"), json.dumps(targets)],
             "environment": environment.own_places(directory, temporary),
             "directory": str(directory),
-            "limits": environment.limits(),
+            "limits": environment.limits(environment.enforced({})),
             "isolation": arrange(level, place),
             "seconds": TRIAL_SECONDS,
         }

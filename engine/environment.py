@@ -5,13 +5,13 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
 
 from core import layout
 from history.models import StepRun
+from threads.limits import LIMITS, limit_of
 
 # Of the platform's own environment these alone pass: without them TLS, proxies or local time break.
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -74,18 +74,14 @@ def own_places(directory: Path, temporary: Path | None) -> dict[str, str]:
 
 def enforced(own: Mapping[str, int]) -> dict[str, int | None]:
     """The limits that the supervisor enforces on the tree as a whole: the thread's own, else the platform's, else None."""
-    return {
-        "memory_limit_bytes": own.get("memory_limit_mb", settings.DEFAULT_MEMORY_LIMIT_MB) * MIB,
-        "directory_limit_bytes": own["directory_limit_mb"] * MIB if "directory_limit_mb" in own else settings.RUN_DIRECTORY_LIMIT_BYTES,
-        "output_limit_bytes": own["output_limit_mb"] * MIB if "output_limit_mb" in own else None,
-        "cpu_limit_seconds": own.get("cpu_limit"),
-        "process_limit": own.get("process_limit"),
-    }
+    held = {name: limit_of(name, own) for name in LIMITS}
+    sizes = {name: held[name] for name in ("memory_limit_mb", "directory_limit_mb", "output_limit_mb")}
+    in_bytes = {name.replace("_mb", "_bytes"): None if size is None else size * MIB for name, size in sizes.items()}
+    return {**in_bytes, "cpu_limit_seconds": held["cpu_limit"], "process_limit": held["process_limit"]}
 
 
-def limits(own: Mapping[str, int] = MappingProxyType({})) -> dict[str, int]:
+def limits(of_tree: Mapping[str, int | None]) -> dict[str, int]:
     """Resource limits by their names in `resource`: a backstop for each process; the supervisor watches the tree as a whole."""
-    of_tree = enforced(own)
     memory, directory = of_tree["memory_limit_bytes"] or 0, of_tree["directory_limit_bytes"] or 0
     return {
         "RLIMIT_CORE": 0,

@@ -18,13 +18,14 @@ from core import layout
 from engine.environment import TOOLKIT
 from engine.host import landlock
 from engine.places import Surroundings, python_folders
-from engine.sandbox import CONFIGURATION, SYSTEM, become, bubblewrap_arguments, certificates
+from engine.sandbox import CONFIGURATION, SYSTEM, become, bounded, bubblewrap_arguments, certificates
 
 # The highest first.
 LEVELS = BUBBLEWRAP, USER, LANDLOCK, PLAIN = settings.ISOLATION_LEVELS
 # Run users of a root platform, a number each: beyond those of people, services and most containers' ranges. Where a container
 # has fewer numbers, those that systemd hands out for a while too.
 _USERS, _FEWER_USERS = (600_100_000, 100_000), (61_184, 4_336)
+_LEAST_TASKS, _ROOM_FOR_OTHERS = 1024, 4096
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "shm", "ptmx", "pts")
 
 
@@ -66,6 +67,25 @@ def run_user(level: str, run_id: int) -> int | None:
     return first + run_id % count
 
 
+def task_limit(level: Level, user: int | None, processes: int | None) -> int | None:
+    """At how many processes and threads the kernel stops a run from making more; None where it counts none of them.
+
+    Far more than the processes that end the run, for each may have many threads: a bomb gets no further until that is seen.
+    Only a run's own user, or users of its sandbox, are counted for a run alone. Else it is all that the platform's user has:
+    then room is left for others. As root nothing is counted.
+    """
+    if processes is None or (os.geteuid() == 0 and user is None):
+        return None
+    own = max(_LEAST_TASKS, 4 * processes)
+    return own if level.name in (BUBBLEWRAP, USER) else tasks_here() + max(_ROOM_FOR_OTHERS, own)
+
+
+def tasks_here() -> int:
+    """All processes and threads of the host."""
+    with open("/proc/loadavg") as file:
+        return int(file.read().split()[3].partition("/")[2])
+
+
 def _is_mapped(user: int) -> bool:
     """Does the number mean a user here? A container may have been given few."""
     with open("/proc/self/uid_map") as file:
@@ -81,8 +101,16 @@ def make_way(level: Level, *folders: Path) -> None:
                 folder.chmod(0o711)
 
 
-def arrange(level: Level, place: Surroundings) -> dict[str, Any]:
-    """What the supervisor has to do (`engine.host.launch` reads it)."""
+def kernel_limits(level: Level, user: int | None, tasks: int | None) -> dict[str, int]:
+    """Of the limits a supervisor takes on, with which its script starts, those that a level has. An ordinary user's sandbox
+    gets the limit of tasks inside: outside it would count all that the user has.
+    """
+    is_inside = level.name == BUBBLEWRAP and user is None
+    return {} if tasks is None or is_inside else {"RLIMIT_NPROC": tasks}
+
+
+def arrange(level: Level, place: Surroundings, tasks: int | None = None) -> dict[str, Any]:
+    """What the supervisor has to do (`engine.host.launch` reads it). `tasks` is the kernel's limit of `task_limit`."""
     is_confined, is_sandboxed = level.name in (USER, LANDLOCK), level.name == BUBBLEWRAP
     how: dict[str, Any] = {
         "level": level.name,
@@ -92,7 +120,7 @@ def arrange(level: Level, place: Surroundings) -> dict[str, Any]:
         "sandbox": bubblewrap() if is_sandboxed else "",
     }
     if is_sandboxed:
-        how |= {"arguments": bubblewrap_arguments(place, own_proc=level.own_proc), "before": become(place.user)}
+        how |= {"arguments": bubblewrap_arguments(place, own_proc=level.own_proc), "before": become(place.user) or bounded(tasks)}
     if is_confined:
         how |= {"landlock": landlock.version() > 0, "readable": _readable(place), "writable": _writable(place)}
     return how

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -15,7 +16,7 @@ from core import layout
 from core.interpreter import interpreter
 from engine import environment
 from engine.host import records
-from engine.isolation import Level, arrange, make_way, refusal, run_user
+from engine.isolation import Level, arrange, kernel_limits, make_way, refusal, run_user, task_limit
 from engine.places import Surroundings
 from environments.ondisk import python_of
 from history.models import Run, StepRun
@@ -148,11 +149,9 @@ def write_spec(step: StepRun, level: Level, given: Mapping[str, str], *, is_besi
         "claim": step.run.claim_token,
         "argv": command,
         "environment": environment.variables(step, python, directory, code.input, given) | environment.own_places(directory, temporary),
-        "isolation": arrange(level, place),
         "directory": str(directory),
         "inputs": inputs,
-        "limits": environment.limits(step.limits),
-        **environment.enforced(step.limits),
+        **_held_back(step, level, place),
         "timeout_seconds": step.timeout_seconds,
         "grace_seconds": settings.STOP_GRACE_SECONDS,
         "log": str(control / layout.LOG),
@@ -167,6 +166,14 @@ def write_spec(step: StepRun, level: Level, given: Mapping[str, str], *, is_besi
     }
     records.write(str(folder / records.SPEC), spec)
     return folder
+
+
+def _held_back(step: StepRun, level: Level, place: Surroundings) -> dict[str, Any]:
+    """Of the spec, what keeps the script within its limits and from the rest."""
+    of_tree = environment.enforced(step.limits)
+    tasks = task_limit(level, place.user, of_tree["process_limit"])
+    limits = environment.limits(of_tree) | kernel_limits(level, place.user, tasks)
+    return {**of_tree, "limits": limits, "isolation": arrange(level, place, tasks)}
 
 
 def _own(directory: Path, level: Level, user: int | None, laid: list[str]) -> Path | None:

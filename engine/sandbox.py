@@ -14,7 +14,7 @@ from engine.places import Surroundings, python_folders
 
 TMP_BYTES, SHM_BYTES = 512 * 1024 * 1024, 256 * 1024 * 1024  # Of memory, at most.
 _TEMPORARY, _SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 - those inside
-SETPRIV = "/usr/bin/setpriv"
+SETPRIV, PRLIMIT = "/usr/bin/setpriv", "/usr/bin/prlimit"
 _NAMESPACES = (
     "--new-session",
     "--unshare-pid",
@@ -54,6 +54,11 @@ def become(user: int | None) -> list[str]:
         return []
     who = [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
     return [SETPRIV, *who, "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
+
+
+def bounded(tasks: int | None) -> list[str]:
+    """The words before the script's command that limit processes and threads, counted within the sandbox's own users alone."""
+    return [PRLIMIT, f"--nproc={tasks}", "--"] if tasks is not None and os.access(PRLIMIT, os.X_OK) else []
 
 
 @lru_cache(maxsize=64)

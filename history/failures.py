@@ -118,6 +118,7 @@ _LIMITS = {
     "processes": "It had more processes at once than it may",
 }
 _WRITE_HINT = "A script may write into the run's directory, which is its working directory, and nowhere else."
+_TASKS_HINT = "it had as many processes and threads as it may. Have it make fewer, or raise the thread's limit of processes."
 _MEMORY_HINT = "Raise the thread's memory limit, or read the data in pieces."
 
 
@@ -153,6 +154,10 @@ def _named(failure: Failure, where: str) -> Failure:
             return replace(
                 failure, hint="There is no room left where it wrote: look at the limit of its directory, and at the host's disk."
             )
+        case "BlockingIOError" if failure.message.startswith("[Errno 11] Resource temporarily"):
+            return replace(failure, hint=f"If it was about to start a process: {_TASKS_HINT}")
+        case "RuntimeError" if "can't start new thread" in failure.message:
+            return replace(failure, hint=f"{_TASKS_HINT[0].upper()}{_TASKS_HINT[1:]}")
         case "MemoryError":
             return replace(failure, kind="memory", title=f"It ran out of memory{where}", hint=_MEMORY_HINT)
         case name if name in _SYNTAX:

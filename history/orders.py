@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accounts.models import User
+from core.checks import within_operators
 from core.errors import Conflict, InvalidInput
 from core.parameters import check_parameters
 from history.status import Trigger
@@ -97,7 +98,8 @@ def steps_of(processes: Iterable[Process]) -> dict[int, list[Step]]:
 def _planned(order: RunOrder, steps: Mapping[int, Sequence[Step]] | None) -> list[PlannedStep]:
     target = order.target
     if isinstance(target, Thread):
-        return [PlannedStep(target, 1, dict(order.parameters), OnFailure.STOP, target.timeout_seconds, target.retries)]
+        timeout = within_operators("timeout_seconds", target.timeout_seconds)
+        return [PlannedStep(target, 1, dict(order.parameters), OnFailure.STOP, timeout, target.retries)]
     if steps is None:
         steps = steps_of([target])
     return [
@@ -106,7 +108,7 @@ def _planned(order: RunOrder, steps: Mapping[int, Sequence[Step]] | None) -> lis
             stage=step.stage,
             parameters={**step.parameters, **order.parameters},
             on_failure=step.on_failure,
-            timeout_seconds=step.timeout_seconds or step.thread.timeout_seconds,
+            timeout_seconds=within_operators("timeout_seconds", step.timeout_seconds or step.thread.timeout_seconds),
             retries=step.thread.retries if step.retries is None else step.retries,
         )
         for step in steps.get(target.pk, ())

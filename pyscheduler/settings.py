@@ -65,8 +65,26 @@ ON_SHUTDOWN = env.choice("PYSCHED_ON_SHUTDOWN", "auto", ("auto", "stop", "keep")
 # Where people and scripts reach the platform.
 PUBLIC_URL = env.text("PYSCHED_URL", url_of(HOST, PORT))
 
-DEFAULT_SCRIPT_TIMEOUT = env.integer("PYSCHED_DEFAULT_SCRIPT_TIMEOUT", 1800, least=1, most=30 * 86400)
-DEFAULT_MEMORY_LIMIT_MB = env.integer("PYSCHED_DEFAULT_MEMORY_LIMIT", 1024, least=16, most=1_048_576)
+# The most that a team may give a thread, by the thread's fields; runs of threads that were given more before have no more.
+MAX_LIMITS = {
+    "timeout_seconds": env.integer("PYSCHED_MAX_SCRIPT_TIMEOUT", 30 * 86400, least=1, most=30 * 86400),
+    "memory_limit_mb": env.integer("PYSCHED_MAX_MEMORY_MB", 1_048_576, least=16, most=1_048_576),
+    "process_limit": env.integer("PYSCHED_MAX_PROCESSES", 100_000, least=1, most=100_000),
+    "output_limit_mb": env.integer("PYSCHED_MAX_OUTPUT_MB", 100_000, least=1, most=100_000),
+    "directory_limit_mb": env.integer("PYSCHED_MAX_DIRECTORY_MB", 10_000_000, least=1, most=10_000_000),
+}
+
+
+def _default_limit(variable: str, usual: int, field: str, least: int) -> int:
+    """What a thread has that was given none; never more than may be given."""
+    return env.integer(variable, min(usual, MAX_LIMITS[field]), least=least, most=MAX_LIMITS[field])
+
+
+DEFAULT_SCRIPT_TIMEOUT = _default_limit("PYSCHED_DEFAULT_SCRIPT_TIMEOUT", 1800, "timeout_seconds", 1)
+DEFAULT_MEMORY_LIMIT_MB = _default_limit("PYSCHED_DEFAULT_MEMORY_LIMIT", 1024, "memory_limit_mb", 16)
+DEFAULT_PROCESS_LIMIT = _default_limit("PYSCHED_DEFAULT_PROCESS_LIMIT", 256, "process_limit", 1)
+# At its most no limit at all: the log is cut, and the run goes on.
+DEFAULT_OUTPUT_LIMIT_MB = _default_limit("PYSCHED_DEFAULT_OUTPUT_LIMIT_MB", 100_000, "output_limit_mb", 1)
 ADMIN_USERNAME = env.text("PYSCHED_ADMIN_USERNAME", "admin")
 ADMIN_PASSWORD = env.text("PYSCHED_ADMIN_PASSWORD")
 RATE_LIMIT_ENABLED = env.flag("PYSCHED_RATE_LIMIT_ENABLED", True)
@@ -75,7 +93,7 @@ CALLS_PER_MINUTE = 1200
 
 # Room a run may take: beyond it the log is cut with a notice, the directory ends the run with that reason.
 LOG_LIMIT_BYTES = env.integer("PYSCHED_LOG_LIMIT_MB", 50, least=1, most=100_000) * 1024 * 1024
-RUN_DIRECTORY_LIMIT_BYTES = env.integer("PYSCHED_RUN_DIRECTORY_LIMIT_MB", 5120, least=1, most=10_000_000) * 1024 * 1024
+RUN_DIRECTORY_LIMIT_BYTES = _default_limit("PYSCHED_RUN_DIRECTORY_LIMIT_MB", 5120, "directory_limit_mb", 1) * 1024 * 1024
 STOP_GRACE_SECONDS = env.integer("PYSCHED_STOP_GRACE", 5, least=0, most=600)
 
 # Scripts and inputs that are uploaded.

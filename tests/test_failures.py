@@ -152,6 +152,12 @@ def test_where_a_script_may_write_is_said(said: str) -> None:
     assert "run's directory" in explain(ended(exit_code=1), log=log).hint
 
 
+@pytest.mark.parametrize("said", ["BlockingIOError: [Errno 11] Resource temporarily unavailable", "RuntimeError: can't start new thread"])
+def test_what_has_no_room_for_another_process_is_told_so(said: str) -> None:
+    log = f'Traceback (most recent call last):\n  File "/c/main.py", line 1, in <module>\n    start()\n{said}\n'
+    assert "as many processes and threads as it may" in explain(ended(exit_code=1), log=log).hint
+
+
 def test_an_exit_in_words_shows_its_last_line(tmp_path: Path) -> None:
     failure = told(tmp_path, "message")
     assert (failure.kind, failure.title, failure.message) == ("exit_code", "It ended with exit code 1", "3 pages failed")

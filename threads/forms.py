@@ -10,7 +10,7 @@ from accounts.roles import Role
 from core.forms import ManyFilesField
 from environments.services import known_versions
 from threads.folders import Node, in_order
-from threads.limits import LIMITS
+from threads.limits import LIMITS, default_limit
 from threads.models import Folder, Thread, ThreadType
 from threads.repeats import REPEATS
 from threads.services import ENVIRONMENT, SETTINGS
@@ -132,6 +132,9 @@ class SettingsForm(PlaceForm):
         self.fields.pop("team", None)
         self.places = {str(node.folder.pk): node for node in nodes}
         self.fields["folder"].choices = [("", "No folder"), *((key, node.path) for key, node in self.places.items())]  # type: ignore[attr-defined]
+        for name in LIMITS:
+            if (usual := default_limit(name)) is not None:
+                self.fields[name].widget.attrs["placeholder"] = f"{usual} (platform)"
 
     @property
     def has_limits(self) -> bool:

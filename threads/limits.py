@@ -1,9 +1,12 @@
 """The limits of a thread, by their names there. A run that passes one is ended, and its reason says which."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.checks import is_whole
+from django.conf import settings
+
+from core.checks import is_whole, operators_fault, within_operators
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,29 @@ LIMITS = {
 }
 
 
+def default_limit(name: str) -> int | None:
+    """The platform's own limit, for threads that were given none; None where it has none."""
+    output = settings.DEFAULT_OUTPUT_LIMIT_MB
+    return {
+        "memory_limit_mb": settings.DEFAULT_MEMORY_LIMIT_MB,
+        "process_limit": settings.DEFAULT_PROCESS_LIMIT,
+        "output_limit_mb": output if output < LIMITS["output_limit_mb"].most else None,
+        "directory_limit_mb": settings.RUN_DIRECTORY_LIMIT_BYTES // (1024 * 1024),
+    }.get(name)
+
+
+def limit_of(name: str, own: Mapping[str, int]) -> int | None:
+    """What holds for a thread of these own limits; never more than the operator lets teams give, whenever it was given."""
+    value = own.get(name) or default_limit(name)
+    return None if value is None else within_operators(name, value)
+
+
 def limit_faults(given: dict[str, Any]) -> dict[str, list[str]]:
     """What is wrong with the limits among the given fields."""
-    faults = {name: LIMITS[name].fault(value) for name, value in given.items() if name in LIMITS}
+    faults = {name: _fault(name, value) for name, value in given.items() if name in LIMITS}
     return {name: [fault] for name, fault in faults.items() if fault}
+
+
+def _fault(name: str, value: Any) -> str | None:
+    bound = LIMITS[name]
+    return bound.fault(value) or operators_fault(name, value, bound.unit)

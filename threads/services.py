@@ -14,7 +14,7 @@ from accounts.access import require
 from accounts.models import Team, User
 from accounts.roles import Role
 from accounts.services import record
-from core.checks import check_description, check_known, is_whole
+from core.checks import check_description, check_known, is_whole, operators_fault
 from core.errors import Conflict, InvalidInput, NotFound
 from core.names import clean_name, first_free, safe_name
 from environments.wishes import check_python, clean_requirements
@@ -186,7 +186,7 @@ def delete_folder(*, folder: Folder, user: User) -> None:
 def timeout_fault(seconds: Any) -> str | None:
     """What is wrong with a timeout, None when nothing is."""
     if is_whole(seconds, 1, MAX_TIMEOUT_SECONDS):
-        return None
+        return operators_fault("timeout_seconds", seconds, "seconds")
     return f"Use a whole number of seconds from 1 to {MAX_TIMEOUT_SECONDS:,} (30 days)."
 
 

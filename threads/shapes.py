@@ -85,8 +85,8 @@ class ThreadBody(Strict):
     timeout_seconds = Whole(required=False, min_value=1, max_value=MAX_TIMEOUT_SECONDS, default=default_timeout)
     memory_limit_mb = limit("memory_limit_mb", "Of all its processes together, in MiB; null for the platform's limit.")
     cpu_limit = limit("cpu_limit", "Seconds of processor time; null for none.")
-    process_limit = limit("process_limit", "Processes at once; null for none.")
-    output_limit_mb = limit("output_limit_mb", "What it may print, in MiB; null for no end of the run, but the platform cuts its log.")
+    process_limit = limit("process_limit", "Processes at once; null for the platform's limit.")
+    output_limit_mb = limit("output_limit_mb", "What it may print, in MiB; null for the platform's limit; its log is cut anyway.")
     directory_limit_mb = limit("directory_limit_mb", "What its directory may hold, in MiB; null for the platform's limit.")
     network = serializers.BooleanField(required=False, default=True, help_text="False runs it without a network.")
     max_runs = Whole(

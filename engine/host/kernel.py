@@ -78,6 +78,18 @@ def resident_bytes(pids: list[int], page: int = os.sysconf("SC_PAGE_SIZE")) -> i
     return total
 
 
+def proportional_bytes(pids: list[int]) -> int:
+    """Memory the processes hold now, a shared page in equal parts by those that share it. Of one that shows no parts, all."""
+    total = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+                total += next(int(line.split()[1]) for line in file if line.startswith(b"Pss:")) * 1024
+        except (OSError, StopIteration):
+            total += resident_bytes([pid])
+    return total
+
+
 def processor_seconds(pids: list[int], tick: int = os.sysconf("SC_CLK_TCK")) -> float:
     """Processor time that the processes have used, with that of children they have waited for."""
     total = 0

@@ -11,6 +11,8 @@ from engine.host import kernel, records
 from engine.host.series import Series
 
 SAMPLE_SECONDS = 1.0
+# After the start: what grows without end does so from the beginning, as a rule.
+EARLY_SECONDS = (0.1, 0.3, SAMPLE_SECONDS)
 
 
 class Excess(NamedTuple):
@@ -27,8 +29,10 @@ class Meter:
     def __init__(self, folder: str, spec: dict[str, Any], scripts: Callable[[], list[int]]) -> None:
         self.spec = spec
         self.scripts = scripts
-        self.next_sample = self.next_measure = time.monotonic() + SAMPLE_SECONDS
-        self.series = Series(os.path.join(folder, records.RESOURCES), time.monotonic())
+        self.began = time.monotonic()
+        self.next_sample = self.began + EARLY_SECONDS[0]
+        self.next_measure = self.began + SAMPLE_SECONDS
+        self.series = Series(os.path.join(folder, records.RESOURCES), self.began)
         self.peak_bytes = 0
         self.output_bytes = 0
 
@@ -38,18 +42,29 @@ class Meter:
 
     def sample(self, now: float) -> Excess | None:
         """The first limit that is passed, if any."""
-        self.next_sample = now + SAMPLE_SECONDS
+        age = now - self.began
+        self.next_sample = next((self.began + early for early in EARLY_SECONDS if early > age), now + SAMPLE_SECONDS)
         tree = self.scripts()
-        held = kernel.resident_bytes(tree)
+        held = self._held(tree)
         self.peak_bytes = max(self.peak_bytes, held)
         busy = self._processor_seconds(tree)
-        self.series.add(now, held, busy)
+        if age >= SAMPLE_SECONDS:
+            self.series.add(now, held, busy)
         return (
-            self._excess("memory", held, self.spec["memory_limit_bytes"])
-            or self._excess("processes", len(tree), self.spec["process_limit"])
+            self.count(tree)
+            or self._excess("memory", held, self.spec["memory_limit_bytes"])
             or self._excess("cpu", int(busy), self.spec["cpu_limit_seconds"])
             or self._directory(now)
         )
+
+    def count(self, tree: list[int]) -> Excess | None:
+        return self._excess("processes", len(tree), self.spec["process_limit"])
+
+    def _held(self, tree: list[int]) -> int:
+        """Memory of all together. What they share is counted in each, unless that made it too much: counting exactly is dear."""
+        held = kernel.resident_bytes(tree)
+        limit = self.spec["memory_limit_bytes"]
+        return kernel.proportional_bytes(tree) if limit is not None and held > limit and len(tree) > 1 else held
 
     def _processor_seconds(self, tree: list[int]) -> float:
         """Of the living by what the kernel tells of them, of the dead by what was added up when they were waited for."""

@@ -25,6 +25,7 @@ from engine.host.reports import ENDS_ITSELF, last_report
 
 LEFT_BEHIND_GRACE = 2.0
 SMALL_PIECE, GATHER_SECONDS = 16_384, 0.001
+KILL_ROUNDS = 100
 
 
 class Supervisor:
@@ -165,6 +166,8 @@ class Supervisor:
             if pid == 0:
                 return
             if pid == self.child:
+                # Of a tree that grew until its first could grow no more.
+                self._limit(self.meter.count(self._scripts()))
                 self.status = status
                 self._end_the_rest()
 
@@ -232,9 +235,18 @@ class Supervisor:
         if now >= self.meter.next_sample:
             self._limit(self.meter.sample(now))
         if self.kill_at is not None and now >= self.kill_at:
-            # Again and again until none is left: a tree that forks while it is killed has new members each time.
-            kernel.signal_all(list(kernel.descendants(os.getpid())), signal.SIGKILL)
-            self.kill_at = now + 0.02
+            self._kill()
+            self.kill_at = time.monotonic() + 0.02
+
+    def _kill(self) -> None:
+        """Until none is left. A tree that forks while it is killed has new members each time: no breath for those."""
+        killed: set[int] = set()
+        for _ in range(KILL_ROUNDS):
+            fresh = [pid for pid in kernel.descendants(os.getpid()) if pid not in killed]
+            if not fresh:
+                break
+            kernel.signal_all(fresh, signal.SIGKILL)
+            killed.update(fresh)
 
     def _limit(self, excess: Excess | None) -> None:
         """It took more than it may: nothing of it goes on for a moment longer."""

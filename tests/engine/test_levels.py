@@ -1,13 +1,16 @@
 """What is the same at each level of isolation: how an end is told, and what a run without a network is told."""
 
+import os
+import re
 import signal
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from engine.isolation import BUBBLEWRAP, USER
 from history.status import Status
-from tests.engine.conftest import Engine
+from tests.engine.conftest import Engine, log_of, processes_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.once]
 
@@ -39,3 +42,49 @@ def test_a_chosen_exit_code_is_tried_again_and_a_signal_is_not(each_level: str, 
     by_signal = make_run(make_thread("Signal", "import os\nos.kill(os.getpid(), 9)\n", **again))
     assert engine.finish(by_signal).steps.get().attempt == 1
     engine.until(lambda: by_code.steps.filter(status=Status.QUEUED, attempt=2).exists())
+
+
+BOMB = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+# Each fork takes a token: it is a bomb of 800 processes, and each is a session of its own, whose parent ends.
+tokens, filled = os.pipe()
+os.set_blocking(tokens, False)
+os.write(filled, b"x" * 800)
+end = time.monotonic() + 100
+while time.monotonic() < end:
+    try:
+        if os.read(tokens, 1) and os.fork() == 0:
+            os.setsid()
+    except OSError:
+        time.sleep(0.05)
+"""
+
+
+def test_a_fork_bomb_is_ended_by_its_limit_and_the_platform_goes_on(
+    each_level: str, engine: Engine, make_thread: Make, make_run: Make
+) -> None:
+    run = engine.finish(make_run(make_thread("Bomb", BOMB, process_limit=40)))
+    assert run.status == Status.FAILED
+    assert re.fullmatch(r"It had more processes at once than its limit of 40 \(\d+\) and was stopped\.", run.reason), run.reason
+    assert processes_of(run) == []
+    assert engine.finish(make_run()).status == Status.SUCCESS
+
+
+def test_without_a_limit_of_its_own_a_script_has_the_platforms(
+    each_level: str, engine: Engine, settings: Any, make_thread: Make, make_run: Make
+) -> None:
+    settings.DEFAULT_PROCESS_LIMIT = 10
+    run = engine.finish(make_run(make_thread("Bomb", BOMB)))
+    assert "more processes at once than its limit of 10 " in run.reason
+    assert processes_of(run) == []
+
+
+def test_the_kernel_counts_the_processes_of_a_run_where_it_can(each_level: str, engine: Engine, make_thread: Make, make_run: Make) -> None:
+    """So that a bomb gets no further until it is seen. As root nothing is counted."""
+    source = "import resource\nprint(*resource.getrlimit(resource.RLIMIT_NPROC))\n"
+    bound = log_of(engine.finish(make_run(make_thread("Bound", source, process_limit=500)))).split()
+    if each_level in (BUBBLEWRAP, USER):
+        assert bound == [b"2000", b"2000"]
+    elif os.geteuid() != 0:
+        assert int(bound[0]) > 4096

@@ -53,6 +53,21 @@ def test_a_run_that_passes_a_limit_ends_and_says_so(name: str, engine: Engine, m
     assert step.failure["kind"] in ("limit", "memory")
 
 
+SHARED = """
+import os, time
+held = b"x" * (60 << 20)
+for _ in range(4):
+    if os.fork() == 0:
+        time.sleep(600)
+time.sleep(1.5)
+"""
+
+
+def test_memory_that_processes_share_counts_once(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    run = engine.finish(make_run(make_thread("Sharing", SHARED, memory_limit_mb=200)))
+    assert run.status == Status.SUCCESS, run.reason
+
+
 def test_within_its_limits_a_run_succeeds(engine: Engine, make_thread: Make, make_run: Make) -> None:
     limits = {name: value for name, (value, _, _) in CASES.items()}
     run: Run = make_run(
