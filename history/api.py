@@ -128,6 +128,7 @@ class Retry(Endpoint):
     @call("Retry a run", body=RetryBody, answer=RunShape, status=201, refusals=WITH_CONFLICT)
     def post(self, request: Request, pk: int) -> Response:
         """Another attempt at a run that failed, timed out, was stopped or lost, as a run of its own; the earlier one stays as it is.
+        Scripts are in their newest versions, limits as they are set now.
         From `failed`, steps that succeeded are not run again: their outputs and files are taken over. 409 when it has not failed."""
         run = fetch_run(request, pk, Role.RUNNER)
         since = RetryFrom(self.body(RetryBody).get("from", RetryFrom.START))

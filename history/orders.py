@@ -12,6 +12,7 @@ from core.parameters import check_parameters
 from history.status import Trigger
 from processes.models import OnFailure, Process, Step
 from threads.building import missing_environment
+from threads.limits import LIMITS
 from threads.models import Thread
 
 MAX_PRIORITY = 100
@@ -59,7 +60,7 @@ def plan_run(order: RunOrder, steps: Mapping[int, Sequence[Step]] | None = None)
     check_priority(order.priority)
     if not order.target.enabled:
         raise Conflict(f"{order.target.name} is disabled; enable it first.")
-    planned = _planned(order, steps)
+    planned = steps_planned(order.target, order.parameters, steps)
     if not planned:
         raise Conflict(f"{order.target.name} has no steps yet; add a thread to it first.")
     for step in planned:
@@ -95,18 +96,31 @@ def steps_of(processes: Iterable[Process]) -> dict[int, list[Step]]:
     return found
 
 
-def _planned(order: RunOrder, steps: Mapping[int, Sequence[Step]] | None) -> list[PlannedStep]:
-    target = order.target
+def settings_of(thread: Thread) -> dict[str, Any]:
+    """What a step notes of its thread's settings as they are now, by the names of a step's columns."""
+    return {
+        "retry_delay_seconds": thread.retry_delay_seconds,
+        "retry_exit_codes": thread.retry_exit_codes,
+        "environment_key": thread.environment_id or "",
+        "limits": {name: value for name in LIMITS if (value := getattr(thread, name)) is not None},
+        "network": thread.network,
+    }
+
+
+def steps_planned(
+    target: Thread | Process, parameters: Mapping[str, Any], steps: Mapping[int, Sequence[Step]] | None = None
+) -> list[PlannedStep]:
+    """The steps that a run of it would have now, in their order."""
     if isinstance(target, Thread):
         timeout = within_operators("timeout_seconds", target.timeout_seconds)
-        return [PlannedStep(target, 1, dict(order.parameters), OnFailure.STOP, timeout, target.retries)]
+        return [PlannedStep(target, 1, dict(parameters), OnFailure.STOP, timeout, target.retries)]
     if steps is None:
         steps = steps_of([target])
     return [
         PlannedStep(
             thread=step.thread,
             stage=step.stage,
-            parameters={**step.parameters, **order.parameters},
+            parameters={**step.parameters, **parameters},
             on_failure=step.on_failure,
             timeout_seconds=within_operators("timeout_seconds", step.timeout_seconds or step.thread.timeout_seconds),
             retries=step.thread.retries if step.retries is None else step.retries,

@@ -16,7 +16,7 @@ from core.errors import Conflict
 from core.related import keep_related
 from events.services import publish_all
 from history.models import Run, StepRun
-from history.orders import check_can_run
+from history.orders import PlannedStep, check_can_run, settings_of, steps_planned
 from history.queue import issue_ticket
 from history.services import next_number, run_event, trigger_of
 from history.status import UNHAPPY, Status
@@ -33,9 +33,9 @@ class RetryFrom(TextChoices):
 def retry_run(*, run: Run, user: User, since: RetryFrom = RetryFrom.START) -> Run:
     """Queue another attempt at a run that failed, was stopped or lost: a run of its own, the earlier one stays as it is.
 
-    The same steps with the same parameters, each in the newest version of its thread. From `failed`, those that succeeded are not
-    run again: they are taken over with their outputs and files, and the others find what their scripts remembered. Rescues are for
-    the attempt at hand.
+    The same steps with the same parameters, each in the newest version of its thread and under the limits that are set now. From
+    `failed`, those that succeeded are not run again: they are taken over with their outputs and files, and the others find what their
+    scripts remembered. Rescues are for the attempt at hand.
     Conflict when the run goes on, succeeded, or cannot be had again.
     """
     require(user, run.team, Role.RUNNER)
@@ -48,10 +48,13 @@ def retry_run(*, run: Run, user: User, since: RetryFrom = RetryFrom.START) -> Ru
     for step in steps:
         if step not in keeps:
             check_can_run(step.thread, step.name)
+    target = run.thread or run.process
+    present = steps_planned(target, {}) if target else []
     with transaction.atomic():
         again = _run_again(run, user)
         following = [
-            _kept(again, run, step) if step in keeps else _anew(again, step, run if since == RetryFrom.FAILED else None) for step in steps
+            _kept(again, run, step) if step in keeps else _anew(again, step, run if since == RetryFrom.FAILED else None, present)
+            for step in steps
         ]
         StepRun.objects.bulk_create(following)
         record(user=user, verb="retried", target=run, since=str(since), number=again.number)
@@ -101,17 +104,25 @@ _RESULT = ("version_id", "version_number", "environment_key", "started_at", "fin
            "isolation_reason", "outputs", "peak_memory_bytes", "cpu_seconds")  # fmt: skip
 
 
-def _anew(again: Run, step: StepRun, goes_on_from: Run | None) -> StepRun:
-    """A step that runs again. When it was cut short in the run that this one goes on from, it finds what it remembered there."""
+def _anew(again: Run, step: StepRun, goes_on_from: Run | None, present: Sequence[PlannedStep]) -> StepRun:
+    """A step that runs again. When it was cut short in the run that this one goes on from, it finds what it remembered there.
+
+    It has the settings that are there now, for who retries what passed a limit may have raised it.
+    """
     assert step.thread is not None and step.thread.current_version is not None  # check_can_run
     version = step.thread.current_version
-    plan = {name: getattr(step, name) for name in _PLAN}
+    plan = {name: getattr(step, name) for name in _PLAN} | settings_of(step.thread) | _bounds_now(step, present)
     is_left = step.started_at is not None and step.state != Status.SUCCESS
     before = [*step.earlier_attempts, _told(step, goes_on_from)] if goes_on_from and is_left else []
-    environment_key = step.thread.environment_id or ""
-    return StepRun(
-        run=again, version=version, version_number=version.number, environment_key=environment_key, earlier_attempts=before, **plan
-    )
+    return StepRun(run=again, version=version, version_number=version.number, earlier_attempts=before, **plan)
+
+
+def _bounds_now(step: StepRun, present: Sequence[PlannedStep]) -> dict[str, int]:
+    """Timeout and retries as they are set now; nothing when its place has another thread by now, or none."""
+    at = step.position - 1
+    if at >= len(present) or present[at].thread.pk != step.thread_id:
+        return {}
+    return {"timeout_seconds": present[at].timeout_seconds, "retries": present[at].retries}
 
 
 def _told(step: StepRun, run: Run) -> dict[str, Any]:

@@ -17,11 +17,10 @@ from core.rows import select_column
 from events.models import Event
 from events.services import publish_all
 from history.models import Run, StepRun
-from history.orders import PlannedStep, RunOrder, RunPlan, plan_run
+from history.orders import PlannedStep, RunOrder, RunPlan, plan_run, settings_of
 from history.queue import host_queue, issue_ticket
 from history.status import ALIVE, Kind, Status, Trigger
 from processes.models import Process
-from threads.limits import LIMITS
 from threads.models import Thread
 
 _COUNT_ON = f"UPDATE {Team._meta.db_table} SET run_counter = run_counter + %s WHERE id = %s RETURNING run_counter"  # noqa: S608
@@ -140,11 +139,7 @@ def _step_of(run: Run, position: int, step: PlannedStep) -> StepRun:
         on_failure=step.on_failure,
         timeout_seconds=step.timeout_seconds,
         retries=step.retries,
-        retry_delay_seconds=step.thread.retry_delay_seconds,
-        retry_exit_codes=step.thread.retry_exit_codes,
-        environment_key=step.thread.environment_id or "",
-        limits={name: value for name in LIMITS if (value := getattr(step.thread, name)) is not None},
-        network=step.thread.network,
+        **settings_of(step.thread),
     )
 
 

@@ -11,9 +11,12 @@ from core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from events.models import Event
 from history.models import Run, StepRun
 from history.orders import RunOrder, plan_run, steps_of
+from history.retrying import retry_run
 from history.services import queue_run, request_stop, run_again
 from history.status import Status, Trigger
+from processes.services import StepPlan, change_process
 from tests.conftest import People
+from threads.services import change_thread
 
 Make = Callable[..., Any]
 
@@ -56,6 +59,32 @@ def test_running_again_takes_the_role_and_something_to_run(make_run: Make, peopl
     Run.objects.filter(pk=run.pk).update(thread=None)
     with pytest.raises(Conflict, match="deleted since"):
         run_again(run=Run.objects.get(pk=run.pk), user=people.runner)
+
+
+@pytest.mark.parametrize("kind", ["thread", "process"])
+def test_a_retry_has_the_limits_that_are_set_by_now(
+    make_run: Make, make_thread: Make, make_process: Make, people: People, kind: str
+) -> None:
+    thread = make_thread(memory_limit_mb=100, timeout_seconds=5)
+    target = thread if kind == "thread" else make_process(threads=[make_thread("Before"), thread])
+    run = make_run(target)
+    StepRun.objects.filter(run=run).update(status=Status.FAILED, finished_at=timezone.now())
+    Run.objects.filter(pk=run.pk).update(status=Status.FAILED, finished_at=timezone.now())
+    run.refresh_from_db()
+    change_thread(thread=thread, user=people.editor, memory_limit_mb=200, timeout_seconds=50, retries=3, network=False)
+    again = retry_run(run=run, user=people.runner).steps.get(thread=thread)
+    assert (again.limits, again.timeout_seconds, again.retries, again.network) == ({"memory_limit_mb": 200}, 50, 3, False)
+
+
+def test_a_retry_keeps_what_its_process_knows_no_more(make_run: Make, make_thread: Make, make_process: Make, people: People) -> None:
+    first, second = make_thread("First", timeout_seconds=5), make_thread("Second")
+    process = make_process(threads=[first])
+    run = make_run(process)
+    Run.objects.filter(pk=run.pk).update(status=Status.LOST, finished_at=timezone.now())
+    run.refresh_from_db()
+    change_process(process=process, user=people.editor, steps=[StepPlan(second, 1, timeout_seconds=90)])
+    again = retry_run(run=run, user=people.runner).steps.get()
+    assert (again.thread, again.timeout_seconds) == (first, 5)
 
 
 def test_a_queued_run_brings_its_steps_along(make_process: Make, make_thread: Make, people: People, django_assert_num_queries: Any) -> None:
