@@ -19,6 +19,7 @@ from engine.carrying import carry_over
 from engine.collect import found_files
 from engine.decide import Begin, Finish, decide
 from engine.demands import team_demands
+from engine.environment import enforced
 from engine.failure import bare_end_of, end_of
 from engine.handover import Handover
 from engine.host import records
@@ -210,7 +211,7 @@ def start_steps(steps: Iterable[StepRun]) -> int:
     for step, is_beside_others in _with_neighbours(steps):
         try:
             open_control(step.run)
-            carry_over(step.run, run_user(level.name, step.run_id))
+            carry_over(step.run, run_user(level.name, step.run_id), enforced(step.limits)["directory_limit_bytes"])
             ready.append((step, _laid_out(step, handover, level, is_beside_others=is_beside_others, least=least.get(step.run_id, ""))))
         except (OSError, DomainError) as error:
             fail_start(step, str(error))

@@ -1,12 +1,18 @@
 """Another attempt at a run that failed, on real parts."""
 
+import contextlib
+import errno
+import os
+import shutil
+import stat
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.errors import Conflict
-from history.models import Run
+from history.models import Artifact, Run
 from history.retrying import RetryFrom, can_resume, retry_run
 from history.services import request_stop
 from history.status import Status
@@ -98,3 +104,64 @@ def test_what_goes_on_or_succeeded_is_not_tried_again(engine: Engine, make_threa
         retry_run(run=run, user=people.runner)
     with pytest.raises(Conflict, match="did not fail"):
         retry_run(run=engine.finish(run), user=people.runner)
+
+
+def test_more_than_the_directory_may_take_is_not_carried_over(engine: Engine, failed: Run, people: People) -> None:
+    (directory_of(failed) / "table.csv").write_bytes(b"x" * (3 << 20))
+    change_thread(thread=failed.steps.get(position=2).thread, user=people.editor, directory_limit_mb=2)
+    again = engine.finish(retry_run(run=failed, user=people.runner, since=RetryFrom.FAILED))
+    assert again.status == Status.FAILED
+    assert "It could not be started: what the earlier attempt left takes 3.0 MiB, and its directory may take 2.0 MiB" in again.reason
+    assert not (directory_of(again) / "table.csv").exists()
+
+
+def test_more_than_the_disk_has_room_for_is_not_carried_over(
+    engine: Engine, failed: Run, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr("engine.carrying.shutil.disk_usage", lambda _: usage._replace(free=100))
+    again = engine.finish(retry_run(run=failed, user=people.runner, since=RetryFrom.FAILED))
+    assert "the disk has 100 B left; retry it from the start" in again.reason
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_a_file_with_holes_is_carried_over_as_it_is(
+    engine: Engine, failed: Run, people: People, monkeypatch: pytest.MonkeyPatch, by_kernel: bool
+) -> None:
+    def cannot(*_: Any) -> int:
+        raise OSError(errno.EXDEV, "not between these two")
+
+    if not by_kernel:
+        monkeypatch.setattr("engine.carrying.os.copy_file_range", cannot)
+    with open(directory_of(failed) / "table.csv", "r+b") as file:
+        for place in (1 << 20, 30 << 20):
+            file.seek(place)
+            file.write(b"here")
+        file.truncate(100 << 20)
+    again = engine.finish(retry_run(run=failed, user=people.runner, since=RetryFrom.FAILED))
+    with open(directory_of(again) / "table.csv", "rb") as file:
+        assert file.read(3) == b"row"
+        for place in (1 << 20, 30 << 20):
+            file.seek(place)
+            assert file.read(5) == b"here\0"
+        assert os.fstat(file.fileno()).st_blocks * 512 < 40 << 20
+
+
+def test_links_pipes_and_devices_are_not_carried_over(engine: Engine, failed: Run, people: People, data_folder: Path) -> None:
+    """Though the record has plain files of their names: what lies there now is what counts."""
+    directory, secret = directory_of(failed), data_folder / "secret"
+    secret.write_text("secret")
+    for name in ("soft", "hard", "pipe", "device", "folder/inside"):
+        Artifact.objects.create(run=failed, path=name, size_bytes=6, modified_at=failed.started_at)
+    (directory / "soft").symlink_to(secret)
+    os.link(secret, directory / "hard")
+    os.mkfifo(directory / "pipe")
+    (directory / "folder").symlink_to(data_folder)
+    (data_folder / "inside").write_text("secret")
+    os.symlink(secret, directory / ".pyscheduler" / "kept")
+    with contextlib.suppress(PermissionError):
+        os.mknod(directory / "device", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    again = engine.finish(retry_run(run=failed, user=people.runner, since=RetryFrom.FAILED))
+    found = {path.name for path in directory_of(again).rglob("*")}
+    assert {"table.csv", "more.txt"} <= found
+    assert not found & {"soft", "hard", "pipe", "device", "folder", "inside", "kept"}
