@@ -49,6 +49,9 @@ def test_nothing_moves_on_the_page_while_a_run_is_paused_or_waits_for_a_retry(as
     page = client.get(address).content.decode()
     assert f'{bar} value="0"></progress>' in page
     assert re.search(r"A step that failed is tried again <time [^>]*>in 9 min", page)
+    listed = client.get(reverse("history:list")).content.decode()
+    assert re.search(r"<span>tried again <time [^>]*>in 9 min", listed)
+    assert 'aria-label="Progress" value="0"' in listed
 
 
 def test_a_viewer_sees_no_pause(as_user: AsUser, people: People, make_run: Make) -> None:
