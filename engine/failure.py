@@ -35,7 +35,9 @@ def _end(step: StepRun, record: dict[str, Any], log: str, script: Script) -> Ste
     crash = find_crash(log)
     said = crash.line[:MAX_LINE] if crash else ""
     end = outcome_of(record, timeout_seconds=step.timeout_seconds, stopped_by=step.run.stop_requested_by, last_line=said)
-    return replace(end, failure=explain(record, log=log, script=script).as_record()) if end.status in BROKEN else end
+    return (
+        replace(end, failure=explain(record, log=log, script=script, has_network=step.network).as_record()) if end.status in BROKEN else end
+    )
 
 
 def _last_words(step: StepRun) -> str:

@@ -79,7 +79,7 @@ def normalised(message: str) -> str:
     return _VARYING.sub(lambda match: f"<{match.lastgroup}>", message)
 
 
-def explain(record: dict[str, Any], *, log: str = "", script: Script | None = None) -> Failure:
+def explain(record: dict[str, Any], *, log: str = "", script: Script | None = None, has_network: bool = True) -> Failure:
     """Why a step that ended by this exit record failed; `log` are its last words."""
     cause = record.get("cause", "damaged")
     if cause in _LOST:
@@ -87,7 +87,8 @@ def explain(record: dict[str, Any], *, log: str = "", script: Script | None = No
     if cause:
         return _refused(cause, record.get("detail", ""))
     if crash := find_crash(log):
-        return _raised(crash, script or Script())
+        failure = _raised(crash, script or Script())
+        return failure if has_network or not _is_of_network(crash) else replace(failure, hint=_NETWORK_HINT)
     number = record.get("signal")
     return _signalled(number, log) if number else _exited(record.get("exit_code"), log)
 
@@ -120,6 +121,24 @@ _LIMITS = {
 _WRITE_HINT = "A script may write into the run's directory, which is its working directory, and nowhere else."
 _TASKS_HINT = "it had as many processes and threads as it may. Have it make fewer, or raise the thread's limit of processes."
 _MEMORY_HINT = "Raise the thread's memory limit, or read the data in pieces."
+
+
+_NETWORK_HINT = "The network is off for this thread. If the script needs it, switch it on in the thread's settings."
+# By Python, requests, urllib3, httpx and aiohttp.
+_OF_NETWORK = frozenset({
+    "gaierror", "herror", "ConnectionError", "ConnectionRefusedError", "URLError", "ConnectTimeout", "ConnectError", "ProxyError",
+    "NewConnectionError", "MaxRetryError", "NameResolutionError", "ClientConnectorError", "ClientConnectorDNSError",
+})  # fmt: skip
+_SAYS_NETWORK = re.compile(
+    r"name resolution|name or service not known|network is unreachable|could not translate host|failed to resolve|create socket", re.I
+)
+
+
+def _is_of_network(crash: Crash) -> bool:
+    """Did it fail to reach something? Where the network is kept from it by a filter, making a socket is not permitted."""
+    if crash.exception.rpartition(".")[2] in _OF_NETWORK or _SAYS_NETWORK.search(crash.message):
+        return True
+    return crash.exception == "PermissionError" and any(frame.file.endswith("/socket.py") for frame in crash.frames)
 
 
 def _raised(crash: Crash, script: Script) -> Failure:

@@ -152,6 +152,24 @@ def test_where_a_script_may_write_is_said(said: str) -> None:
     assert "run's directory" in explain(ended(exit_code=1), log=log).hint
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "socket.gaierror: [Errno -3] Temporary failure in name resolution",
+        "OSError: [Errno 101] Network is unreachable",
+        "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='x', port=443): Max retries exceeded",
+        "PermissionError: [Errno 13] Permission denied",
+    ],
+)
+def test_without_a_network_a_failure_to_reach_something_says_so(said: str) -> None:
+    frames = '  File "/c/main.py", line 1, in <module>\n    go()\n  File "/usr/lib/python3.11/socket.py", line 232, in __init__\n    x()\n'
+    log = f"Traceback (most recent call last):\n{frames}{said}\n"
+    assert explain(ended(exit_code=1), log=log, has_network=False).hint.startswith("The network is off for this thread.")
+    assert "network" not in explain(ended(exit_code=1), log=log).hint
+    elsewhere = 'Traceback (most recent call last):\n  File "/c/main.py", line 1, in <module>\n    open("x")\nPermissionError: no\n'
+    assert "network" not in explain(ended(exit_code=1), log=elsewhere, has_network=False).hint
+
+
 @pytest.mark.parametrize("said", ["BlockingIOError: [Errno 11] Resource temporarily unavailable", "RuntimeError: can't start new thread"])
 def test_what_has_no_room_for_another_process_is_told_so(said: str) -> None:
     log = f'Traceback (most recent call last):\n  File "/c/main.py", line 1, in <module>\n    start()\n{said}\n'

@@ -210,36 +210,6 @@ def test_a_refusal_says_why_the_level_is_no_higher_and_what_to_do() -> None:
     assert refusal(level, network=True, least=LANDLOCK) == ""
 
 
-ASKS_NETWORK = "import socket\nsocket.create_connection(('127.0.0.1', 9), 1)\n"
-
-
-@pytest.mark.parametrize("level", [BUBBLEWRAP, LANDLOCK])
-def test_a_thread_without_network_reaches_none(engine: Engine, settings: Any, make_thread: Make, make_run: Make, level: str) -> None:
-    need(ORDINARY, level)
-    settings.ISOLATION = level
-    run = make_run(make_thread("Offline", "import socket\nprint('on')\n" + _reaches_out()))
-    run.steps.update(network=False)
-    engine.finish(run)
-    assert log_of(run) == b"on\nunreachable\n"
-
-
-def _reaches_out() -> str:
-    """Says whether a socket can be sent from at all: nobody need answer."""
-    return (
-        "try:\n    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n    s.connect(('192.0.2.1', 9))\n    print('reachable')\n"
-        "except OSError:\n    print('unreachable')\n"
-    )
-
-
-def test_a_level_that_cannot_cut_the_network_refuses_to_pretend(engine: Engine, settings: Any, make_thread: Make, make_run: Make) -> None:
-    settings.ISOLATION = PLAIN
-    run = make_run(make_thread())
-    run.steps.update(network=False)
-    engine.finish(run)
-    assert run.status == Status.FAILED
-    assert "isolation plain cannot keep it from it here" in run.reason
-
-
 # Control, within each level
 
 

@@ -3,12 +3,13 @@
 import os
 import re
 import signal
+import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from engine.isolation import BUBBLEWRAP, USER
+from engine.isolation import BUBBLEWRAP, PLAIN, USER
 from history.status import Status
 from tests.engine.conftest import Engine, log_of, processes_of
 
@@ -42,6 +43,56 @@ def test_a_chosen_exit_code_is_tried_again_and_a_signal_is_not(each_level: str, 
     by_signal = make_run(make_thread("Signal", "import os\nos.kill(os.getpid(), 9)\n", **again))
     assert engine.finish(by_signal).steps.get().attempt == 1
     engine.until(lambda: by_code.steps.filter(status=Status.QUEUED, attempt=2).exists())
+
+
+# Every way out of the host, and to what listens on it; what it opens for itself is its own matter.
+REACHES = """
+import os, socket
+print("on")
+targets = [(socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"), (socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "HOST")]
+for family, address in targets:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        try:
+            with socket.socket(family, kind) as reaching:
+                reaching.settimeout(2)
+                reaching.connect((address, PORT if kind == socket.SOCK_STREAM else 9))
+                # To itself a datagram may go: there is nobody else.
+                if kind == socket.SOCK_STREAM or address not in ("127.0.0.1", "HOST"):
+                    print("reached", family, kind, address)
+        except OSError:
+            pass
+try:
+    socket.create_connection(("192.0.2.1", 80), 5)
+except socket.timeout:
+    print("it waits for an answer")
+"""
+
+
+def own_address() -> str:
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "127.0.0.1"
+
+
+def test_a_thread_without_network_reaches_none_or_does_not_run(each_level: str, engine: Engine, make_thread: Make, make_run: Make) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as listening:
+        source = REACHES.replace("PORT", str(listening.getsockname()[1])).replace("HOST", own_address())
+        run = engine.finish(make_run(make_thread("Offline", source, network=False)))
+    if each_level == PLAIN:
+        assert (run.status, log_of(run)) == (Status.FAILED, b"")
+        assert "it must not reach the network, and isolation plain cannot keep it from it here" in run.reason
+    else:
+        assert log_of(run).startswith(b"on\nTraceback "), log_of(run)
+        assert run.steps.get().failure["hint"].startswith("The network is off for this thread.")
+
+
+def test_with_network_the_same_script_reaches_what_listens(each_level: str, engine: Engine, make_thread: Make, make_run: Make) -> None:
+    source = "import socket\nsocket.create_connection(('127.0.0.1', {}), 30).close()\nsocket.create_connection(('127.0.0.1', 1), 30)\n"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        run = engine.finish(make_run(make_thread("Online", source.format(listening.getsockname()[1]))))
+    step = run.steps.get()
+    assert (step.failure["exception"], step.failure["line"], step.failure["hint"]) == ("ConnectionRefusedError", 3, "")
 
 
 BOMB = """
