@@ -172,3 +172,14 @@ def test_many_tabs_of_one_browser_all_load_and_the_one_in_use_is_live(site: Inst
     tabs[0].bring_to_front()
     tabs[0].evaluate("dispatchEvent(new Event('focus'))")
     until_log_has(tabs[0], "news")
+
+
+def test_a_choice_of_lines_that_shows_none_says_so(page: Any, log: Path) -> None:
+    add(log, b"all is well\n")
+    until_log_has(page, "all is well")
+    page.get_by_label("Which lines are shown").select_option("Errors")
+    assert not page.is_visible(".log-line")
+    assert page.evaluate("getComputedStyle(document.querySelector('.log-view'), '::after').content") == '"No errors in what is shown."'
+    page.get_by_label("Which lines are shown").select_option("Output")
+    assert page.is_visible(".log-line")
+    assert page.evaluate("getComputedStyle(document.querySelector('.log-view'), '::after').content") == "none"
