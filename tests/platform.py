@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ PASSWORD = "a password for the tests"
 
 
 class Platform:
-    """Handle on a running platform. `get`, `post` … speak to its API with an owner's key."""
+    """Handle on a running platform. `get`, `post` … speak to its API with an owner's key. `before` is put before its commands."""
 
-    def __init__(self, folder: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str] | None = None, before: Sequence[str] = ()) -> None:
         self.folder = folder
+        self.before = list(before)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
@@ -47,14 +48,15 @@ class Platform:
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         """Start `manage.py COMMAND …`; what it prints goes to a file of its name."""
         with open(self.folder / f"{command[0]}.out", "ab") as output:
-            process = subprocess.Popen([*MANAGE, *command], env=self.environment, stdout=output, stderr=output, start_new_session=True)
+            line = [*self.before, *MANAGE, *command]
+            process = subprocess.Popen(line, env=self.environment, stdout=output, stderr=output, start_new_session=True)
         self.processes[command[0]] = process
         self.started.append(process)
         return process
 
     def manage(self, *command: str) -> str:
         """Run a command to its end; returns what it printed."""
-        done = subprocess.run([*MANAGE, *command], env=self.environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run([*self.before, *MANAGE, *command], env=self.environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -182,8 +184,8 @@ def _content(response: Any) -> Any:
 
 
 @contextmanager
-def platform(folder: Path, environment: dict[str, str] | None = None) -> Iterator[Platform]:
-    handle = Platform(folder, environment)
+def platform(folder: Path, environment: dict[str, str] | None = None, before: Sequence[str] = ()) -> Iterator[Platform]:
+    handle = Platform(folder, environment, before)
     try:
         yield handle
     finally:

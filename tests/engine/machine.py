@@ -1,4 +1,4 @@
-"""What this machine can do of isolation: the rest is skipped, and the skip says why."""
+"""What a script may reach at each level, and what this machine can do of isolation: the rest is skipped, and the skip says why."""
 
 import os
 from pathlib import Path
@@ -6,11 +6,28 @@ from pathlib import Path
 import pytest
 
 from engine.host import landlock
-from engine.isolation import BUBBLEWRAP, LANDLOCK, bubblewrap
+from engine.isolation import BUBBLEWRAP, LANDLOCK, USER, bubblewrap
 
 ORDINARY, ROOT = "ordinary user", "root"
 # Pythons that any user may start, for the platform's own may lie in somebody's home.
 ANYBODYS = [path for path in ("/usr/bin/python3", "/usr/local/bin/python3") if Path(path).exists()]
+
+# The table: what a script reaches at a level. Nothing else may ever be reached.
+REACHED: dict[tuple[str, str], set[str]] = {
+    (ROOT, BUBBLEWRAP): set(),
+    (ROOT, USER): {"processes"},
+    (ROOT, LANDLOCK): {"processes"},
+    (ORDINARY, BUBBLEWRAP): set(),
+    (ORDINARY, LANDLOCK): {"processes"},
+}
+# At `plain` it reaches these at least: so the attempts are worth something.
+REACHED_PLAIN = {"secret", "neighbour", "outside", "code", "link", "signal", "processes", "network", "keeper"}
+
+
+def reachable(who: str, level: str) -> set[str]:
+    """What of the table holds for the kernel of this machine."""
+    is_old = level == LANDLOCK and landlock.version() < landlock.SCOPES_SINCE
+    return REACHED[who, level] | ({"signal"} if is_old else set())
 
 
 def need(who: str, level: str) -> None:
