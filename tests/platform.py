@@ -158,7 +158,8 @@ class Platform:
                 with contextlib.suppress(OSError):
                     # A zombie has neither.
                     words = _command(int(entry.name))
-                    if words and command in words and environment.encode() in (entry / "environ").read_bytes():
+                    # Of what hides its memory, as the keeper does, an ordinary user may not read the environment.
+                    if words and command in words and (not environment or environment.encode() in (entry / "environ").read_bytes()):
                         found.append(int(entry.name))
         return found
 
