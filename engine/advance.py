@@ -14,6 +14,7 @@ from django.utils import timezone
 from core import layout
 from core.errors import DomainError
 from engine import keeper
+from engine.awaiting import await_environment
 from engine.canary import level_in_force
 from engine.carrying import carry_over
 from engine.collect import found_files
@@ -26,6 +27,7 @@ from engine.host import records
 from engine.isolation import Level, run_user
 from engine.prepare import is_ours, open_control, show_log, write_spec
 from engine.retries import next_attempt_at
+from environments.ondisk import EnvironmentAbsent
 from events.services import publish_all
 from history import ledger, logs
 from history.failures import lost
@@ -202,7 +204,8 @@ def _hold(run: Run, steps: Iterable[StepRun]) -> None:
 def start_steps(steps: Iterable[StepRun]) -> int:
     """Lay out these begun steps and hand them to the keeper, all at once; twice is as good as once.
 
-    A step that cannot start gets the exit record that says so, and is recorded like any other. Returns how many started.
+    A step that cannot start gets the exit record that says so, and is recorded like any other; one whose environment this host
+    lacks waits until it is built here. Returns how many started.
     """
     steps = list(steps)
     handover, level = Handover(steps), level_in_force()
@@ -213,6 +216,9 @@ def start_steps(steps: Iterable[StepRun]) -> int:
             open_control(step.run)
             carry_over(step.run, run_user(level.name, step.run_id), enforced(step.limits)["directory_limit_bytes"])
             ready.append((step, _laid_out(step, handover, level, is_beside_others=is_beside_others, least=least.get(step.run_id, ""))))
+        except EnvironmentAbsent:
+            if fault := await_environment(step):
+                fail_start(step, fault)
         except (OSError, DomainError) as error:
             fail_start(step, str(error))
     if not ready:

@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError, connection
 from core import layout
 from core.doorbell import Listener, ring
 from engine.advance import advance, start_steps
+from engine.awaiting import put_off_what_waits
 from engine.canary import level_in_force
 from engine.host import records
 from engine.host.records import DRAIN_BELL, QUEUE_BELL
@@ -75,9 +76,10 @@ def look() -> None:
     """The periodic look: renew leases, find what died without a word, then drain. Either this or the bells alone would do."""
     try:
         look_after_runs()
+        put_off_what_waits()
         if due := ledger.due_again(settings.HOST_KEY, settings.MAX_RUNS):
             advance(due)
-        look_after_builds()
+        look_after_builds(ledger.is_gone)
     except Exception:
         logger.exception("Looking after runs failed.")
         connection.close()

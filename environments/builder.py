@@ -10,13 +10,12 @@ from django.conf import settings
 from core import layout
 from environments import ondisk, services
 from environments.models import BuildStatus, EnvironmentBuild
+from environments.services import Tell
 from environments.upkeep import note_size
 
 # Builders of a host at once: one large build does not keep the small ones waiting.
 BUILDERS = 2
 MOST_ATTEMPTS = 3
-
-Tell = Callable[[EnvironmentBuild], None]
 
 
 def build_waiting(tell: Tell, hand_over: Tell) -> int:
@@ -35,10 +34,8 @@ def build_waiting(tell: Tell, hand_over: Tell) -> int:
                 with _mark(pk) as is_free:
                     if not is_free or (build := services.claim_build(pk)) is None:
                         continue
-                    if services.carry_out(build, tell) and build.environment:
+                    if services.carry_out(build, tell, hand_over) and build.environment:
                         compiling.append((build.environment, ondisk.compile_bytecode(build.environment.key)))
-                    if build.status == BuildStatus.READY:
-                        hand_over(build)
                     built += 1
     for environment, child in compiling:
         if child:
@@ -47,9 +44,16 @@ def build_waiting(tell: Tell, hand_over: Tell) -> int:
     return built
 
 
-def take_up_abandoned() -> int:
-    """Builds of this host whose builder died wait again, or have failed when that happened too often; how many wait in all."""
-    for build in EnvironmentBuild.objects.filter(status=BuildStatus.RUNNING, host_key=settings.HOST_KEY).only("pk", "status", "attempt"):
+def take_up_abandoned(is_gone: Callable[[str], bool]) -> int:
+    """Builds of this host whose builder died wait again, or have failed when that happened too often; how many wait in all.
+
+    Those too of hosts that are gone: nobody there will ever look.
+    """
+    for build in EnvironmentBuild.objects.filter(status=BuildStatus.RUNNING).only("pk", "status", "attempt", "host_key"):
+        if build.host_key != settings.HOST_KEY:
+            if is_gone(build.host_key):
+                services.release_build(build, is_last=build.attempt >= MOST_ATTEMPTS)
+            continue
         with _mark(build.pk) as is_free:
             if is_free:
                 services.release_build(build, is_last=build.attempt >= MOST_ATTEMPTS)

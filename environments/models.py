@@ -85,7 +85,8 @@ class Environment(models.Model):
 class EnvironmentBuild(models.Model):
     """One attempt to come from a wish to an environment. `wish` is the wish's digest: equal wishes share a build.
 
-    `error` are the resolver's words. One that has an `environment` from the beginning resolves nothing: it makes that one again.
+    `error` are the resolver's words. One that has an `environment` from the beginning resolves nothing: it makes that one, on the
+    host that lacks it if it names one in `only_host`. `host_key` is who builds, or did.
     """
 
     wish = models.CharField(max_length=64)
@@ -96,6 +97,7 @@ class EnvironmentBuild(models.Model):
     log = models.TextField(blank=True)
     error = models.TextField(blank=True)
     environment = models.ForeignKey(Environment, on_delete=models.SET_NULL, related_name="builds", null=True, blank=True)
+    only_host = models.CharField(max_length=100, blank=True)
     host_key = models.CharField(max_length=100, blank=True)
     attempt = models.PositiveIntegerField(default=0)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, related_name="+", null=True, blank=True)

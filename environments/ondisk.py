@@ -24,6 +24,10 @@ _START_SECONDS = 20
 _SERIES = 'import sys; print("%d.%d" % sys.version_info[:2])'
 
 
+class EnvironmentAbsent(Conflict):
+    """The environment is not on this host."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """Says that an environment is whole, and what it was when it was made. It lies where no package can bring one."""
@@ -41,14 +45,14 @@ def key_of(python: Python, lock: str) -> str:
 
 
 def python_of(key: str) -> str:
-    """The interpreter of an environment on this host; Conflict when it is not there. No question to the database."""
+    """The interpreter of an environment on this host; EnvironmentAbsent when it is not there. No question to the database."""
     python = str(layout.environment_folder(key) / "bin" / "python")
     try:
         os.stat(python)
         # When it was last used is this file's time: a run costs no row.
         os.utime(_mark_path(key))
     except FileNotFoundError:
-        raise Conflict(f"Its Python environment {key[:8]} is not on this host; rebuild it on the thread's page.") from None
+        raise EnvironmentAbsent(f"Its Python environment {key[:8]} is not on this host.") from None
     return python
 
 

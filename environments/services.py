@@ -4,7 +4,7 @@ import hashlib
 import subprocess
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +16,7 @@ from django_q.tasks import async_task
 from accounts.access import require_operator
 from accounts.models import User
 from core import layout
-from core.errors import InvalidInput
+from core.errors import Conflict, InvalidInput
 from environments import ondisk, resolver
 from environments.models import UNDER_WAY, BuildStatus, Environment, EnvironmentBuild, EnvironmentState
 from environments.pythons import OLDEST, Python, choose, found_pythons
@@ -27,6 +27,7 @@ START_BUILDER, QUEUE = "threads.building.start_builder", "pyscheduler"
 # A resolution serves equal wishes for so long; then a new one finds newer versions.
 FRESH = timedelta(days=1)
 MAX_LOG = 200_000
+Tell = Callable[[EnvironmentBuild], None]
 CARE = "The care for environments, which teams share,"
 
 
@@ -36,7 +37,8 @@ def ask_for(wish: Wish, *, user: User | None, again: bool = False) -> Environmen
     `again`: packages are resolved anew. In the caller's transaction, after which a builder is started.
     """
     same = EnvironmentBuild.objects.filter(wish=wish.digest).select_related("environment")
-    if found := same.filter(status__in=UNDER_WAY).first():
+    # Locked: its end waits for the caller's transaction, and so finds who has just joined those that wait for it.
+    if found := same.filter(status__in=UNDER_WAY).select_for_update(of=("self",), no_key=True).first():
         return found
     fresh = same.filter(status=BuildStatus.READY, environment__state=EnvironmentState.READY, finished_at__gt=timezone.now() - FRESH)
     if not again and (found := fresh.first()):
@@ -53,10 +55,43 @@ def ask_for(wish: Wish, *, user: User | None, again: bool = False) -> Environmen
 def remake_environment(environment: Environment, *, user: User) -> EnvironmentBuild:
     """A build that makes this very one again where it is broken or was collected; one that is whole stays as it is. For operators."""
     require_operator(user, CARE)
-    wish = hashlib.sha256(f"remake {environment.key}".encode()).hexdigest()
-    if found := EnvironmentBuild.objects.filter(wish=wish, status__in=UNDER_WAY).first():
-        return found
-    return _new_build(wish=wish, python_version=environment.python_version, environment=environment, requested_by=user)
+    host = settings.HOST_KEY if ondisk.last_used(environment.key) is not None else ""
+    return _make_on(environment, host, user)
+
+
+def bring_here(key: str, *, since: datetime) -> EnvironmentBuild:
+    """The build that makes an environment on this host too, which another host has or had; one that waits, if none does.
+
+    Conflict, in words, when it is known no more, or when it could not be made since then.
+    """
+    environment = Environment.objects.filter(key=key).first()
+    if environment is None:
+        raise Conflict(f"Its Python environment {key[:8]} is known no more; rebuild it on the thread's page.")
+    newest = EnvironmentBuild.objects.filter(wish=_wish_to_make(key, settings.HOST_KEY)).first()
+    if newest and newest.status == BuildStatus.FAILED and newest.finished_at and newest.finished_at > since:
+        raise Conflict(f"Its Python environment {key[:8]} cannot be built on host {settings.HOST_KEY}: {newest.error}")
+    return _make_on(environment, settings.HOST_KEY, None)
+
+
+def being_made_here() -> list[str]:
+    """Keys of the environments that are just being made because this host lacks them."""
+    builds = EnvironmentBuild.objects.filter(status__in=UNDER_WAY, only_host=settings.HOST_KEY)
+    return list(builds.values_list("environment__key", flat=True))
+
+
+def _wish_to_make(key: str, host: str) -> str:
+    return hashlib.sha256(f"make {key} {host}".encode()).hexdigest()
+
+
+def _make_on(environment: Environment, host: str, user: User | None) -> EnvironmentBuild:
+    wish = _wish_to_make(environment.key, host)
+    return EnvironmentBuild.objects.filter(wish=wish, status__in=UNDER_WAY).first() or _new_build(
+        wish=wish,
+        only_host=host,
+        python_version=environment.python_version,
+        environment=environment,
+        requested_by=user,
+    )
 
 
 def _new_build(**fields: Any) -> EnvironmentBuild:
@@ -85,7 +120,7 @@ class Diary:
 
     often = 0.3
 
-    def __init__(self, build: EnvironmentBuild, tell: Callable[[EnvironmentBuild], None]) -> None:
+    def __init__(self, build: EnvironmentBuild, tell: Tell) -> None:
         self.build = build
         self._tell = tell
         self._written = 0.0
@@ -105,8 +140,8 @@ class Diary:
 
 
 def waiting_builds() -> list[int]:
-    """Ids of builds that wait, the oldest first. Any host with a worker may take them: the web's own may have none."""
-    waiting = EnvironmentBuild.objects.filter(status=BuildStatus.QUEUED)
+    """Ids of builds that wait for this host or any, the oldest first. Any with a worker may take them: the web's own may have none."""
+    waiting = EnvironmentBuild.objects.filter(status=BuildStatus.QUEUED, only_host__in=("", settings.HOST_KEY))
     return list(waiting.order_by("pk").values_list("pk", flat=True)[:20])
 
 
@@ -129,8 +164,9 @@ def release_build(build: EnvironmentBuild, *, is_last: bool) -> None:
         rows.update(status=BuildStatus.QUEUED, started_at=None)
 
 
-def carry_out(build: EnvironmentBuild, tell: Callable[[EnvironmentBuild], None]) -> bool:
-    """Build what was claimed, and record how it went. The caller hands a new environment on to those who wait for it.
+def carry_out(build: EnvironmentBuild, tell: Tell, hand_over: Tell) -> bool:
+    """Build what was claimed, and record how it went; `hand_over` gives a new environment to those who wait for it, in one transaction
+    with the record: nobody sees the one without the other.
 
     Whatever goes wrong is the build's error. False when the bytecode need not be compiled: the environment was there.
     """
@@ -145,21 +181,24 @@ def carry_out(build: EnvironmentBuild, tell: Callable[[EnvironmentBuild], None])
         return _failed(build, getattr(error, "message", "") or str(error), diary)
     diary.say("Ready." if is_new else "It was there already: threads with equal packages share one environment.")
     build.environment = environment
-    _end(build, BuildStatus.READY, diary)
+    _end(build, BuildStatus.READY, diary, hand_over)
     return is_new
 
 
 def _python_for(build: EnvironmentBuild) -> Python:
-    if build.environment:
-        there = (found for found in found_pythons() if found.path == build.environment.interpreter)
-        python = next((found for found in there if found.version == build.environment.python_version), None)
-    else:
-        python = choose(build.python_version, build.requires_python)
+    python = _like(build.environment) if build.environment else choose(build.python_version, build.requires_python)
     if python is None:
         wanted = " ".join(part for part in (build.python_version, build.requires_python) if part)
         versions = ", ".join(dict.fromkeys(found.version for found in found_pythons())) or "none"
         raise InvalidInput(f"There is no Python {wanted} on this host. Found: {versions}. PYSCHED_PYTHONS can name others.")
     return python
+
+
+def _like(environment: Environment) -> Python | None:
+    """The Python it was made with; on another host its like may lie elsewhere."""
+    wanted = (environment.python_version, environment.implementation, environment.platform)
+    fitting = [found for found in found_pythons() if (found.version, found.implementation, found.platform) == wanted]
+    return next((found for found in fitting if found.path == environment.interpreter), next(iter(fitting), None))
 
 
 def _built(build: EnvironmentBuild, python: Python, diary: Diary) -> tuple[Environment, bool]:
@@ -170,7 +209,7 @@ def _built(build: EnvironmentBuild, python: Python, diary: Diary) -> tuple[Envir
         text = _locked(build, python, diary)
         key = ondisk.key_of(python, text)
     is_new = ondisk.make(key, python, text, diary.say)
-    environment = _recorded(key, python, text)
+    environment = _recorded(key, python, text, build.environment)
     if environment.health:
         diary.say(f"Its packages do not fit together:\n{environment.health}")
     return environment, is_new
@@ -183,8 +222,13 @@ def _locked(build: EnvironmentBuild, python: Python, diary: Diary) -> str:
         return resolver.lock(build.requirements, python, diary.say, held)
 
 
-def _recorded(key: str, python: Python, lock: str) -> Environment:
-    now = timezone.now()
+def _recorded(key: str, python: Python, lock: str, known: Environment | None) -> Environment:
+    found = {
+        "state": EnvironmentState.READY,
+        "health": ondisk.misfits_of(key),
+        "size_bytes": ondisk.size_of(key),
+        "checked_at": timezone.now(),
+    }
     fields = {
         "python_version": python.version,
         "implementation": python.implementation,
@@ -192,12 +236,9 @@ def _recorded(key: str, python: Python, lock: str) -> Environment:
         "interpreter": python.path,
         "lock": lock,
         "packages": resolver.packages_of(lock),
-        "state": EnvironmentState.READY,
-        "health": ondisk.misfits_of(key),
-        "size_bytes": ondisk.size_of(key),
-        "checked_at": now,
     }
-    return Environment.objects.update_or_create(key=key, defaults=fields)[0]
+    # What it is made of stays as it was first made: another host's Python may lie elsewhere.
+    return Environment.objects.update_or_create(key=key, defaults=found if known else fields | found)[0]
 
 
 def _failed(build: EnvironmentBuild, words: str, diary: Diary) -> bool:
@@ -206,10 +247,13 @@ def _failed(build: EnvironmentBuild, words: str, diary: Diary) -> bool:
     return False
 
 
-def _end(build: EnvironmentBuild, status: BuildStatus, diary: Diary) -> None:
+def _end(build: EnvironmentBuild, status: BuildStatus, diary: Diary, hand_over: Tell | None = None) -> None:
     build.status, build.finished_at = status, timezone.now()
-    build.save(update_fields=["status", "error", "environment", "finished_at"])
-    diary.write()
+    with transaction.atomic():
+        build.save(update_fields=["status", "error", "environment", "finished_at"])
+        if hand_over:
+            hand_over(build)
+        diary.write()
 
 
 def changes_between(before: Environment | None, after: Environment | None) -> list[tuple[str, str, str]]:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -155,7 +155,7 @@ def begin_steps(run: Run, steps: Sequence[StepRun], *, progress: float, isolatio
         return False
     for step in steps:
         step.status, step.started_at = Status.RUNNING, now
-    changes = {"progress": progress} | ({"not_before": _next_attempt(run)} if run.not_before else {})
+    changes = {"progress": progress} | ({"not_before": _next_attempt(run), "reason": ""} if run.not_before else {})
     if update_row(Run, run.pk, changes, where=_IS_ALIVE):
         for name, value in changes.items():
             setattr(run, name, value)
@@ -190,6 +190,36 @@ def try_again(step: StepRun, at: datetime) -> None:
             setattr(step, name, value)
         step.run.not_before = min(step.run.not_before or at, at)
         Run.objects.filter(pk=step.run_id).update(not_before=step.run.not_before)
+
+
+def wait(step: StepRun, until: datetime, reason: str) -> None:
+    """A step that was begun cannot start yet: it is back in line, and its attempt does not count. Until then it takes up no place.
+
+    The reason is the run's until it goes on.
+    """
+    changes = {"status": Status.QUEUED, "started_at": None, "not_before": until}
+    with transaction.atomic():
+        if not StepRun.objects.filter(pk=step.pk, status=Status.RUNNING, attempt=step.attempt).update(**changes):
+            return
+        step.status, step.started_at, step.not_before = Status.QUEUED, None, until
+        step.run.not_before, step.run.reason = _next_attempt(step.run), reason
+        Run.objects.filter(pk=step.run_id, status__in=ALIVE).update(not_before=step.run.not_before, reason=reason)
+        publish_all([run_event(step.run)])
+
+
+def put_off(host_key: str, environment_keys: Collection[str], until: datetime) -> None:
+    """This host's steps that would be due by then go on waiting: the environments they run in are not there yet."""
+    alive = StepRun.objects.filter(run__host_key=host_key, run__status__in=ALIVE)
+    waiting = alive.filter(status=Status.QUEUED, not_before__lt=until, environment_key__in=environment_keys)
+    found = dict(waiting.values_list("pk", "run_id"))
+    StepRun.objects.filter(pk__in=found, status=Status.QUEUED).update(not_before=until)
+    for run in Run.objects.filter(pk__in=set(found.values())):
+        Run.objects.filter(pk=run.pk, not_before__isnull=False).update(not_before=_next_attempt(run))
+
+
+def is_gone(host_key: str) -> bool:
+    """Nothing has been heard of this host for so long that its runs are given up."""
+    return not Host.objects.filter(pk=host_key, seen_at__gte=timezone.now() - 2 * LEASE).exists()
 
 
 def due_again(host_key: str, most: int) -> list[int]:

@@ -19,11 +19,12 @@ _OF = {"team_id": "team", "thread_id": "thread", "process_id": "process"}
 
 
 def tell_why(runs: Sequence[Run]) -> None:
-    """Set `waiting_reason` of those that wait: in the queue, or for another attempt."""
+    """Set `waiting_reason` of those that wait: in the queue, for another attempt, or for an environment."""
     queued = [run for run in runs if run.status == Status.QUEUED]
     for run in runs:
         if run.status == Status.RUNNING and run.not_before is not None:
-            run.waiting_reason = f"A step that failed is tried again at {run.not_before.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
+            tried_again = f"A step that failed is tried again at {run.not_before.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
+            run.waiting_reason = run.reason or tried_again
     if not queued:
         return
     bounds = limits()

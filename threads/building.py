@@ -2,10 +2,10 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from accounts.models import User
@@ -37,7 +37,7 @@ def settle_environment(thread: Thread, *, user: User | None, again: bool = False
             thread.save(update_fields=["environment", "environment_build"])
         return None
     known = thread.environment_build
-    if known and known.wish == wish.digest and not again and (known.is_under_way or known.status == BuildStatus.READY):
+    if known and known.wish == wish.digest and (known.is_under_way or (known.status == BuildStatus.READY and not again)):
         return known
     return _put(thread, services.ask_for(wish, user=user, again=again))
 
@@ -85,13 +85,14 @@ def build_waiting() -> int:
     return builder.build_waiting(tell_threads, _hand_over)
 
 
-def look_after_builds() -> None:
-    """Builds whose builder died, or was never started, get another. Either this or the call after the commit would do."""
-    if builder.take_up_abandoned():
+def look_after_builds(is_gone: Callable[[str], bool]) -> None:
+    """Builds whose builder died, or was never started, get another. Either this or the call after the commit would do.
+
+    `is_gone` tells of a host by its key whether nothing is heard of it any more.
+    """
+    if builder.take_up_abandoned(is_gone):
         start_builder()
 
 
 def _hand_over(build: EnvironmentBuild) -> None:
-    with transaction.atomic():
-        _adopt(build, Thread.objects.filter(environment_build=build))
-        tell_threads(build)
+    _adopt(build, Thread.objects.filter(environment_build=build))

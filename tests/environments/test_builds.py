@@ -185,10 +185,10 @@ def test_a_build_whose_builder_died_is_taken_up_and_at_last_given_up(make_thread
         assert services.claim_build(build.pk)
         with builder._mark(build.pk) as is_free:
             assert is_free
-            builder.take_up_abandoned()
+            builder.take_up_abandoned(lambda host: False)
             build.refresh_from_db()
             assert build.status == BuildStatus.RUNNING  # Its builder lives.
-        builder.take_up_abandoned()
+        builder.take_up_abandoned(lambda host: False)
         build.refresh_from_db()
         assert (build.status == BuildStatus.QUEUED) == (attempt < builder.MOST_ATTEMPTS)
     assert build.status == BuildStatus.FAILED
@@ -261,3 +261,38 @@ def test_the_page_and_the_api_tell_how_the_build_goes(make_thread: Any, people: 
     assert (shown["status"], shown["environment"]["packages"], shown["build"]["error"]) == ("ready", {}, "")
     assert f"Python {shown['python_version']}" in client.get("/environments/").content.decode()
     assert client.post(f"{api}/environment/rebuild", "{}", content_type="application/json").status_code == 202
+
+
+def test_what_a_host_that_is_gone_was_building_another_takes_up(make_thread: Any) -> None:
+    build = make_thread(python_version=f"{sys.version_info[0]}.{sys.version_info[1]}").environment_build
+    assert services.claim_build(build.pk)
+    EnvironmentBuild.objects.update(host_key="elsewhere")
+    assert builder.take_up_abandoned(lambda host: False) == 0
+    assert builder.take_up_abandoned(lambda host: host == "elsewhere") == 1
+    assert build_waiting() == 1
+
+
+def test_a_build_for_one_host_is_none_of_another(bare: Any, people: Any) -> None:
+    services.remake_environment(bare.environment, user=people.operator)
+    assert services.being_made_here() == [bare.environment_id]
+    EnvironmentBuild.objects.filter(status=BuildStatus.QUEUED).update(only_host="elsewhere")
+    assert services.waiting_builds() == []
+    assert services.being_made_here() == []
+
+
+def test_a_build_is_ready_in_the_moment_its_threads_have_it(make_thread: Any) -> None:
+    thread = make_thread(python_version=f"{sys.version_info[0]}.{sys.version_info[1]}")
+
+    def dies(build: EnvironmentBuild) -> None:
+        assert Environment.objects.exists()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        builder.build_waiting(lambda build: None, dies)
+    thread.environment_build.refresh_from_db()
+    assert thread.environment_build.status == BuildStatus.RUNNING
+    builder.take_up_abandoned(lambda host: False)
+    build_waiting()
+    thread.refresh_from_db()
+    assert thread.environment_build.status == BuildStatus.READY
+    assert thread.environment
