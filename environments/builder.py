@@ -1,7 +1,6 @@
 """The process that builds what waits. A few per host; what one of them left when it died, the next takes up."""
 
 import contextlib
-import fcntl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,28 +63,17 @@ def take_up_abandoned(is_gone: Callable[[str], bool]) -> int:
 def _place() -> Iterator[bool]:
     """One of the builders' places on this host, as long as it lasts; False when all are taken."""
     with contextlib.ExitStack() as stack:
-        yield any(stack.enter_context(_held_at_once(_folder() / f"builder-{number}.lock")) for number in range(BUILDERS))
+        yield any(stack.enter_context(ondisk.held_at_once(_folder() / f"builder-{number}.lock")) for number in range(BUILDERS))
 
 
 @contextlib.contextmanager
 def _mark(build_id: int) -> Iterator[bool]:
     """Held by who carries the build out: the kernel frees it when he dies. False when another holds it."""
     path = _folder() / f"build-{build_id}.lock"
-    with _held_at_once(path) as is_free:
+    with ondisk.held_at_once(path) as is_free:
         yield is_free
         if is_free:
             path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _held_at_once(path: Path) -> Iterator[bool]:
-    with open(path, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 def _folder() -> Path:

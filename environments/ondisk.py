@@ -159,6 +159,24 @@ def lock_of(key: str) -> Path:
     return layout.environments_folder() / f"{key}.lock"
 
 
+def keys_here() -> list[str]:
+    """Keys of all that lies here, whole or not."""
+    ready = layout.environments_folder() / "ready"
+    return sorted(os.listdir(ready)) if ready.exists() else []
+
+
+@contextmanager
+def held_at_once(path: Path) -> Iterator[bool]:
+    """The file's lock, if nobody has it; False else."""
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
 @contextmanager
 def held(path: Path, *, keep: bool = True) -> Iterator[int]:
     """The file's lock, waited for. Children that are given its number hold it too: a builder's death does not free it under them."""

@@ -56,7 +56,7 @@ def remake_environment(environment: Environment, *, user: User) -> EnvironmentBu
     """A build that makes this very one again where it is broken or was collected; one that is whole stays as it is. For operators."""
     require_operator(user, CARE)
     host = settings.HOST_KEY if ondisk.last_used(environment.key) is not None else ""
-    return _make_on(environment, host, user)
+    return make_on(environment, host, user)
 
 
 def bring_here(key: str, *, since: datetime) -> EnvironmentBuild:
@@ -70,7 +70,7 @@ def bring_here(key: str, *, since: datetime) -> EnvironmentBuild:
     newest = EnvironmentBuild.objects.filter(wish=_wish_to_make(key, settings.HOST_KEY)).first()
     if newest and newest.status == BuildStatus.FAILED and newest.finished_at and newest.finished_at > since:
         raise Conflict(f"Its Python environment {key[:8]} cannot be built on host {settings.HOST_KEY}: {newest.error}")
-    return _make_on(environment, settings.HOST_KEY, None)
+    return make_on(environment, settings.HOST_KEY, None)
 
 
 def being_made_here() -> list[str]:
@@ -83,7 +83,8 @@ def _wish_to_make(key: str, host: str) -> str:
     return hashlib.sha256(f"make {key} {host}".encode()).hexdigest()
 
 
-def _make_on(environment: Environment, host: str, user: User | None) -> EnvironmentBuild:
+def make_on(environment: Environment, host: str, user: User | None) -> EnvironmentBuild:
+    """The build that makes it from its lock on this host, or on any when none is named, unless it is whole there."""
     wish = _wish_to_make(environment.key, host)
     return EnvironmentBuild.objects.filter(wish=wish, status__in=UNDER_WAY).first() or _new_build(
         wish=wish,

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count
@@ -17,7 +18,7 @@ from environments.models import Environment
 from environments.ondisk import last_used
 from environments.pythons import found_pythons
 from environments.services import remake_environment
-from environments.upkeep import UNUSED_DAYS, check_environment, collect_unused
+from environments.upkeep import check_environment, collect_unused
 
 PER_PAGE = 50
 
@@ -33,7 +34,12 @@ def list_environments(request: HttpRequest) -> HttpResponse:
         environment.used_at = None if used is None else datetime.fromtimestamp(used, UTC)  # type: ignore[attr-defined]
         environment.thread_count = counts.get(environment.pk, 0)  # type: ignore[attr-defined]
     is_operator = sees_all(person(request))
-    context: dict[str, Any] = {"page": page, "is_operator": is_operator, "unused_days": UNUSED_DAYS, "pythons": found_pythons()}
+    context: dict[str, Any] = {
+        "page": page,
+        "is_operator": is_operator,
+        "unused_days": settings.UNUSED_ENVIRONMENT_DAYS,
+        "pythons": found_pythons(),
+    }
     return render(request, "environments/list.html", context)
 
 
@@ -70,6 +76,6 @@ def rebuild(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def collect(request: HttpRequest) -> HttpResponse:
-    collected = collect_unused(days=UNUSED_DAYS, user=person(request))
+    collected = collect_unused(days=settings.UNUSED_ENVIRONMENT_DAYS, user=person(request))
     messages.success(request, f"{len(collected)} taken off the disk.")
     return redirect("environments:list")

@@ -60,6 +60,8 @@ ISOLATION = env.choice("PYSCHED_ISOLATION", "auto", ("auto", *ISOLATION_LEVELS))
 MIN_ISOLATION = env.choice("PYSCHED_MIN_ISOLATION", "", ("", *ISOLATION_LEVELS))
 # Pythons for scripts beyond those that are found where such things are installed: absolute paths.
 PYTHONS = env.words("PYSCHED_PYTHONS")
+# How long an environment that no thread has stays on disk after its last run.
+UNUSED_ENVIRONMENT_DAYS = env.integer("PYSCHED_UNUSED_ENVIRONMENT_DAYS", 30, least=1, most=3650)
 # What `up` does with running scripts when it ends: `auto` stops them on Ctrl-C and keeps them on SIGTERM.
 ON_SHUTDOWN = env.choice("PYSCHED_ON_SHUTDOWN", "auto", ("auto", "stop", "keep"))
 # Where people and scripts reach the platform.

@@ -12,6 +12,7 @@ from accounts.models import User
 from core.errors import InvalidInput
 from environments import builder, services
 from environments.models import BuildStatus, EnvironmentBuild
+from environments.upkeep import take_daily_turn
 from environments.wishes import wish_of
 from events.models import Event
 from events.services import publish_all
@@ -75,8 +76,12 @@ def tell_threads(build: EnvironmentBuild) -> None:
 
 def start_builder() -> None:
     """Starts a builder as a process of its own: this one shall be free, and a build outlives it."""
+    _start("buildenvironments")
+
+
+def _start(command: str) -> None:
     _started[:] = [child for child in _started if child.poll() is None]
-    words = [sys.executable, str(Path(settings.BASE_DIR, "manage.py")), "buildenvironments"]
+    words = [sys.executable, str(Path(settings.BASE_DIR, "manage.py")), command]
     _started.append(subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True, cwd=settings.BASE_DIR))
 
 
@@ -86,12 +91,15 @@ def build_waiting() -> int:
 
 
 def look_after_builds(is_gone: Callable[[str], bool]) -> None:
-    """Builds whose builder died, or was never started, get another. Either this or the call after the commit would do.
+    """Builds whose builder died, or was never started, get another. Either this or the call after the commit would do. Once a day the
+    environments of this host are looked after.
 
     `is_gone` tells of a host by its key whether nothing is heard of it any more.
     """
     if builder.take_up_abandoned(is_gone):
         start_builder()
+    if take_daily_turn():
+        _start("lookafterenvironments")
 
 
 def _hand_over(build: EnvironmentBuild) -> None:

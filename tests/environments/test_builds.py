@@ -14,7 +14,7 @@ from core import layout
 from core.errors import Conflict, Forbidden
 from environments import builder, ondisk, services
 from environments.models import BuildStatus, Environment, EnvironmentBuild, EnvironmentState
-from environments.upkeep import check_environment, collect_unused
+from environments.upkeep import check_environment, collect_unused, look_after_environments, take_daily_turn
 from threads.building import build_waiting
 from threads.requirements import add_requirement, rebuild_environment
 from threads.services import change_thread
@@ -149,7 +149,7 @@ def test_a_broken_environment_is_found_and_made_again(bare: Any, people: Any) ->
     python.unlink()
     environment = check_environment(environment, user=people.operator)
     assert environment.state == EnvironmentState.BROKEN
-    assert environment.health == "Missing or changed since it was made: bin/python."
+    assert environment.health == "On host testhost: Missing or changed since it was made: bin/python."
     services.remake_environment(environment, user=people.operator)
     build_waiting()
     environment.refresh_from_db()
@@ -164,12 +164,12 @@ def test_what_nobody_uses_is_taken_off_the_disk_and_can_be_made_again(bare: Any,
     folder = layout.environment_folder(environment.key)
     used = ondisk._mark_path(environment.key)
     os.utime(used, (0, 0))
-    assert collect_unused(days=30) == []  # A thread has it.
+    assert collect_unused(days=30) == {}  # A thread has it.
     change_thread(thread=bare, user=people.editor, python_version="")
     ondisk.python_of(environment.key)
-    assert collect_unused(days=30) == []  # A run has just used it.
+    assert collect_unused(days=30) == {}  # A run has just used it.
     os.utime(used, (0, 0))
-    assert collect_unused(days=30) == [environment]
+    assert list(collect_unused(days=30)) == [environment.key]
     assert not used.exists() and not folder.exists()
     with pytest.raises(Conflict, match="not on this host"):
         ondisk.python_of(environment.key)
@@ -177,6 +177,35 @@ def test_what_nobody_uses_is_taken_off_the_disk_and_can_be_made_again(bare: Any,
     services.remake_environment(environment, user=people.operator)
     build_waiting()
     assert ondisk.python_of(environment.key)
+
+
+def test_a_host_looks_after_its_environments_once_a_day(bare: Any, people: Any, make_thread: Any) -> None:
+    assert not take_daily_turn()
+    turn = layout.environments_folder() / "looked-after"
+    os.utime(turn, (0, 0))
+    assert take_daily_turn()
+    assert not take_daily_turn()
+    key, ready = bare.environment_id, layout.environments_folder() / "ready"
+    (ready / "half").mkdir()
+    (layout.environment_folder(key) / "bin" / "python").unlink()
+    with ondisk.held(ondisk.lock_of("being-made")):
+        (ready / "being-made").mkdir()
+        assert look_after_environments() == (1, 1)
+    assert sorted(path.name for path in ready.iterdir()) == sorted([key, "being-made"])
+    environment = Environment.objects.get()
+    assert environment.state == EnvironmentState.BROKEN
+    assert build_waiting() == 1
+    environment.refresh_from_db()
+    assert (environment.state, environment.health) == (EnvironmentState.READY, "")
+    assert said_by(environment, "print(1)") == "1"
+
+
+def test_a_check_says_nothing_of_an_environment_that_another_host_has(bare: Any, people: Any) -> None:
+    shutil.rmtree(layout.environments_folder())
+    checked = check_environment(bare.environment, user=people.operator)
+    assert "not on host testhost" in checked.health
+    checked.refresh_from_db()
+    assert (checked.state, checked.health) == (EnvironmentState.READY, "")
 
 
 def test_a_build_whose_builder_died_is_taken_up_and_at_last_given_up(make_thread: Any) -> None:

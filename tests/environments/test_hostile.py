@@ -104,7 +104,7 @@ def test_a_check_tells_of_files_that_are_gone_and_of_packages_that_do_not_fit(ma
     next(folder.glob("lib/python*/site-packages/base.py")).unlink()
     checked = check_environment(environment, user=people.operator)
     assert checked.state == EnvironmentState.BROKEN
-    assert checked.health.startswith("Missing or changed since it was made: lib/python")
+    assert checked.health.startswith("On host testhost: Missing or changed since it was made: lib/python")
     assert "site-packages/base.py" in checked.health
 
 
