@@ -25,7 +25,7 @@ LEVELS = BUBBLEWRAP, USER, LANDLOCK, PLAIN = settings.ISOLATION_LEVELS
 # Run users of a root platform, a number each: beyond those of people, services and most containers' ranges. Where a container
 # has fewer numbers, those that systemd hands out for a while too.
 _USERS, _FEWER_USERS = (600_100_000, 100_000), (61_184, 4_336)
-_LEAST_TASKS, _ROOM_FOR_OTHERS = 1024, 4096
+_LEAST_TASKS, _ROOM_FOR_ANOTHER = 1024, 16
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "shm", "ptmx", "pts")
 
 
@@ -72,12 +72,12 @@ def task_limit(level: Level, user: int | None, processes: int | None) -> int | N
 
     Far more than the processes that end the run, for each may have many threads: a bomb gets no further until that is seen.
     Only a run's own user, or users of its sandbox, are counted for a run alone. Else it is all that the platform's user has:
-    then room is left for others. As root nothing is counted.
+    then room is left for other runs. As root nothing is counted.
     """
     if processes is None or (os.geteuid() == 0 and user is None):
         return None
     own = max(_LEAST_TASKS, 4 * processes)
-    return own if level.name in (BUBBLEWRAP, USER) else tasks_here() + max(_ROOM_FOR_OTHERS, own)
+    return own if level.name in (BUBBLEWRAP, USER) else tasks_here() + own + _ROOM_FOR_ANOTHER * settings.MAX_RUNS
 
 
 def tasks_here() -> int:

@@ -13,6 +13,8 @@ from engine.host.series import Series
 SAMPLE_SECONDS = 1.0
 # After the start: what grows without end does so from the beginning, as a rule.
 EARLY_SECONDS = (0.1, 0.3, SAMPLE_SECONDS)
+# One too many, and two that a sandbox has of its own.
+_TELLS = 3
 
 
 class Excess(NamedTuple):
@@ -26,7 +28,7 @@ class Excess(NamedTuple):
 class Meter:
     """Measures what `scripts` finds against the limits of the spec; one that is None there is not enforced."""
 
-    def __init__(self, folder: str, spec: dict[str, Any], scripts: Callable[[], list[int]]) -> None:
+    def __init__(self, folder: str, spec: dict[str, Any], scripts: Callable[[int | None], list[int]]) -> None:
         self.spec = spec
         self.scripts = scripts
         self.began = time.monotonic()
@@ -44,21 +46,25 @@ class Meter:
         """The first limit that is passed, if any."""
         age = now - self.began
         self.next_sample = next((self.began + early for early in EARLY_SECONDS if early > age), now + SAMPLE_SECONDS)
-        tree = self.scripts()
+        tree, excess = self.count()
+        if excess:
+            return excess
         held = self._held(tree)
         self.peak_bytes = max(self.peak_bytes, held)
         busy = self._processor_seconds(tree)
         if age >= SAMPLE_SECONDS:
             self.series.add(now, held, busy)
         return (
-            self.count(tree)
-            or self._excess("memory", held, self.spec["memory_limit_bytes"])
+            self._excess("memory", held, self.spec["memory_limit_bytes"])
             or self._excess("cpu", int(busy), self.spec["cpu_limit_seconds"])
             or self._directory(now)
         )
 
-    def count(self, tree: list[int]) -> Excess | None:
-        return self._excess("processes", len(tree), self.spec["process_limit"])
+    def count(self) -> tuple[list[int], Excess | None]:
+        """The processes, and whether they are too many. No more of those are looked for than tell it: there is no time to be lost."""
+        limit = self.spec["process_limit"]
+        tree = self.scripts(None if limit is None else limit + _TELLS)
+        return tree, self._excess("processes", len(tree), limit)
 
     def _held(self, tree: list[int]) -> int:
         """Memory of all together. What they share is counted in each, unless that made it too much: counting exactly is dear."""

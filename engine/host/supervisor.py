@@ -5,6 +5,7 @@ cluster, web and clock may die or be replaced while the script runs on.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import resource
@@ -167,7 +168,7 @@ class Supervisor:
                 return
             if pid == self.child:
                 # Of a tree that grew until its first could grow no more.
-                self._limit(self.meter.count(self._scripts()))
+                self._limit(self.meter.count()[1])
                 self.status = status
                 self._end_the_rest()
 
@@ -217,9 +218,12 @@ class Supervisor:
             # Time that it stood still was not its own.
             self.deadline += self.hold.end(time.monotonic())
 
-    def _scripts(self) -> list[int]:
-        """What of all below us belongs to the script. A sandbox has two processes of its own, and asked to end, it ends without grace."""
-        tree = list(kernel.descendants(os.getpid()))
+    def _scripts(self, most: int | None = None) -> list[int]:
+        """What of all below us belongs to the script, no more than about `most`: of very many it takes long to find each.
+
+        A sandbox has two processes of its own, and asked to end, it ends without grace.
+        """
+        tree = list(itertools.islice(kernel.descendants(os.getpid()), most))
         if not self.spec["isolation"]["sandbox"]:
             return tree
         of_sandbox = {*kernel.children(os.getpid()), *kernel.children(self.child)}
@@ -233,20 +237,27 @@ class Supervisor:
         if now >= self.deadline and not self.hold.is_on:
             self._end("timeout", "", grace=self.spec["grace_seconds"])
         if now >= self.meter.next_sample:
-            self._limit(self.meter.sample(now))
+            with kernel.first_in_line():
+                self._limit(self.meter.sample(now))
         if self.kill_at is not None and now >= self.kill_at:
-            self._kill()
+            with kernel.first_in_line():
+                self._kill()
             self.kill_at = time.monotonic() + 0.02
 
     def _kill(self) -> None:
-        """Until none is left. A tree that forks while it is killed has new members each time: no breath for those."""
+        """Until none is left. A tree that forks while it is killed has new members each time: no breath for those.
+
+        Each as soon as it is found: with the first process of a sandbox die all the others.
+        """
         killed: set[int] = set()
         for _ in range(KILL_ROUNDS):
-            fresh = [pid for pid in kernel.descendants(os.getpid()) if pid not in killed]
-            if not fresh:
+            before = len(killed)
+            for pid in kernel.descendants(os.getpid()):
+                if pid not in killed:
+                    kernel.signal_all([pid], signal.SIGKILL)
+                    killed.add(pid)
+            if len(killed) == before:
                 break
-            kernel.signal_all(fresh, signal.SIGKILL)
-            killed.update(fresh)
 
     def _limit(self, excess: Excess | None) -> None:
         """It took more than it may: nothing of it goes on for a moment longer."""
@@ -259,10 +270,11 @@ class Supervisor:
         if self.cause or self.status is not None:
             return
         self.cause, self.detail = cause, detail
-        tree = self._scripts()
+        # Without any, its sandbox is still being made.
+        tree = self._scripts() if grace > 0 else []
         if not tree:
-            grace = 0  # Its sandbox is still being made.
-        if grace > 0:
+            grace = 0
+        else:
             kernel.signal_all(tree, signal.SIGTERM)
             kernel.signal_all(tree, signal.SIGCONT)
         self.hold.end(time.monotonic())
