@@ -14,7 +14,7 @@ from django.utils import timezone
 from core.rows import execute, select_column, update_row
 from events.services import publish_all
 from history.failures import lost
-from history.limits import choose, limits
+from history.limits import ITS_TURN, choose, limits
 from history.models import Artifact, Host, Run, StepRun
 from history.services import milliseconds, run_event
 from history.status import ALIVE, BROKEN, Status
@@ -68,7 +68,7 @@ def renew(host_key: str, boot_id: str) -> None:
 # MATERIALIZED: a plain subselect PostgreSQL may run again for each row, and each time the locked ones are skipped.
 _CLAIM = """
     WITH chosen AS MATERIALIZED (
-        SELECT id FROM history_run WHERE status = 'queued' {within} AND NOT EXISTS (SELECT 1 FROM history_drain)
+        SELECT id FROM history_run WHERE status = 'queued' AND {its_turn} {within} AND NOT EXISTS (SELECT 1 FROM history_drain)
         ORDER BY priority DESC, id LIMIT %s {lock}
     )
     UPDATE history_run
@@ -125,7 +125,7 @@ def claim(host_key: str, most: int, *, isolation: str, isolation_reason: str = "
             return []
         stamp = f"{timezone.localtime(now):%Y-%m-%d_%H-%M-%S}"
         lock = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
-        statement = _CLAIM.format(lock=lock, within=_within_limits(free))
+        statement = _CLAIM.format(lock=lock, its_turn=ITS_TURN, within=_within_limits(free))
         taken = Run.objects.raw(statement, [free, host_key, uuid.uuid4().hex, now, now + LEASE, stamp])
         runs = {run.pk: run for run in taken}
         if not runs:

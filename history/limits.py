@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from django.db import connection
-from django.db.models import Count, QuerySet
+from django.db.models import BooleanField, Count, QuerySet
+from django.db.models.expressions import RawSQL
 
 from accounts.models import Team
 from history.models import Run
@@ -21,6 +22,12 @@ REMEMBERED_SECONDS = 1.0
 CHUNK = 200
 # Hosts that claim under limits do so one after another: each counts what the others took. Any number that nobody else uses.
 _LOCK = 7_203_511
+
+# Of a waiting run: no earlier one of its schedule is in its way.
+ITS_TURN = """NOT (history_run.in_turn AND EXISTS (
+    SELECT 1 FROM history_run earlier WHERE earlier.schedule_id = history_run.schedule_id AND earlier.id < history_run.id
+    AND earlier.status IN ('queued', 'running', 'paused')
+))"""
 
 Limits = Mapping[str, Mapping[int, int]]
 # By column and id, how many more may start.
@@ -100,7 +107,7 @@ def _without_full(room: Room) -> "QuerySet[Run]":
     for (column, pk), free in room.items():
         if free <= 0:
             full[column].append(pk)
-    rows = Run.objects.filter(status=Status.QUEUED)
+    rows = Run.objects.filter(RawSQL(ITS_TURN, [], BooleanField()), status=Status.QUEUED)  # noqa: S611 - no input in it
     for column, ids in full.items():
         rows = rows.exclude(**{f"{column}__in": ids})
     return rows

@@ -53,7 +53,8 @@ class Run(models.Model):
     `claim_token` says which claim started it and `lease_expires_at` until when its host vouches for it. `not_before`: some of its
     steps will be tried again then, and if none runs meanwhile it takes up no place. A retry is a run of its own: `retry_of` is the
     earlier one, `attempt` one more than that one's. `pause_requested_at` is set as long as it shall stand still, and `paused_ms` is what
-    earlier pauses took. Runs that failed alike have one `failure_signature`.
+    earlier pauses took. One that is `in_turn` starts when all earlier runs of its schedule have ended. Runs that failed alike have
+    one `failure_signature`.
     `output_dir` is relative to `media/process_runs`. `progress` is a share from 0 to 1, None when not known.
     """
 
@@ -67,6 +68,7 @@ class Run(models.Model):
     # Schedules live in a room above: a bare number and a copied name.
     schedule_id = models.BigIntegerField(null=True, blank=True)
     schedule_name = models.CharField(max_length=MAX_NAME, blank=True)
+    in_turn = models.BooleanField(default=False)
     trigger = models.CharField(max_length=10, choices=Trigger.choices, default=Trigger.MANUAL)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, related_name="+", null=True, blank=True)
     parameters = models.JSONField(default=dict, blank=True)

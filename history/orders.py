@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from accounts.models import User
@@ -20,7 +20,11 @@ MAX_PRIORITY = 100
 
 @dataclass(frozen=True, slots=True)
 class RunOrder:
-    """What shall run, and why. `user` None: nobody in person, a schedule did it."""
+    """What shall run, and why. `user` None: nobody in person, a schedule did it.
+
+    `retries` and `timeout_seconds`, where given, count for each step instead of its own. One that is `in_turn` waits until all
+    earlier runs of its schedule have ended.
+    """
 
     target: Thread | Process
     trigger: Trigger
@@ -29,6 +33,9 @@ class RunOrder:
     priority: int = 0
     schedule_id: int | None = None
     schedule_name: str = ""
+    retries: int | None = None
+    timeout_seconds: int | None = None
+    in_turn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,9 @@ class RunPlan:
     order: RunOrder
     steps: Sequence[PlannedStep]
 
+    def in_turn(self) -> "RunPlan":
+        return replace(self, order=replace(self.order, in_turn=True))
+
 
 def plan_run(order: RunOrder, steps: Mapping[int, Sequence[Step]] | None = None) -> RunPlan:
     """The order with its steps as they are now; InvalidInput by field, or Conflict with what cannot run.
@@ -60,7 +70,7 @@ def plan_run(order: RunOrder, steps: Mapping[int, Sequence[Step]] | None = None)
     check_priority(order.priority)
     if not order.target.enabled:
         raise Conflict(f"{order.target.name} is disabled; enable it first.")
-    planned = steps_planned(order.target, order.parameters, steps)
+    planned = [_as_ordered(order, step) for step in steps_planned(order.target, order.parameters, steps)]
     if not planned:
         raise Conflict(f"{order.target.name} has no steps yet; add a thread to it first.")
     for step in planned:
@@ -127,3 +137,9 @@ def steps_planned(
         )
         for step in steps.get(target.pk, ())
     ]
+
+
+def _as_ordered(order: RunOrder, step: PlannedStep) -> PlannedStep:
+    """The order's timeout and retries, where it has any, go before the step's own."""
+    timeout = step.timeout_seconds if order.timeout_seconds is None else within_operators("timeout_seconds", order.timeout_seconds)
+    return replace(step, timeout_seconds=timeout, retries=step.retries if order.retries is None else order.retries)

@@ -115,6 +115,7 @@ def _run_of(order: RunOrder, number: int, now: Any) -> Run:
         process=target if isinstance(target, Process) else None,
         schedule_id=order.schedule_id,
         schedule_name=order.schedule_name,
+        in_turn=order.in_turn,
         trigger=order.trigger,
         user=order.user,
         parameters=order.parameters,
@@ -150,7 +151,7 @@ def request_stop(*, run: Run, user: User) -> Run:
     Conflict when the run has ended.
     """
     require(user, run.team, Role.RUNNER)
-    if not (_stop_waiting(run, user) or _stop_alive(run, user)):
+    if not _stop(run, user.username):
         run.refresh_from_db()
         if run.is_final:
             raise Conflict(f"Run #{run.number} has already ended ({run.state.label.lower()}).")
@@ -161,9 +162,23 @@ def request_stop(*, run: Run, user: User) -> Run:
     return run
 
 
-def _stop_waiting(run: Run, user: User) -> bool:
-    now, reason = timezone.now(), f"Stopped by {user.username}"
-    ended = {"finished_at": now, "stop_requested_at": now, "stop_requested_by": user.username}
+def stop_for(runs: Sequence[Run], *, by: str) -> None:
+    """Stop what still goes on of these runs, in the caller's transaction. Nobody in person does it; `by` says what does."""
+    for run in runs:
+        if _stop(run, by[:150]):
+            record(user=None, verb="stopped", target=run, by=by)
+            run.refresh_from_db()
+            publish_all([run_event(run)])
+
+
+def _stop(run: Run, by: str) -> bool:
+    """False when it has ended, or is being stopped already."""
+    return _stop_waiting(run, by) or _stop_alive(run, by)
+
+
+def _stop_waiting(run: Run, by: str) -> bool:
+    now, reason = timezone.now(), f"Stopped by {by}"
+    ended = {"finished_at": now, "stop_requested_at": now, "stop_requested_by": by}
     waiting = Run.objects.filter(pk=run.pk, status=Status.QUEUED)
     if not waiting.update(status=Status.STOPPED, reason=f"{reason} before it started.", **ended):
         return False
@@ -171,9 +186,9 @@ def _stop_waiting(run: Run, user: User) -> bool:
     return True
 
 
-def _stop_alive(run: Run, user: User) -> bool:
+def _stop_alive(run: Run, by: str) -> bool:
     alive = Run.objects.filter(pk=run.pk, status__in=ALIVE, stop_requested_at=None)
-    if not alive.update(stop_requested_at=timezone.now(), stop_requested_by=user.username):
+    if not alive.update(stop_requested_at=timezone.now(), stop_requested_by=by):
         return False
     issue_ticket(host_queue(Run.objects.values_list("host_key", flat=True).get(pk=run.pk)))
     return True

@@ -30,7 +30,7 @@ def tell_why(runs: Sequence[Run]) -> None:
     bounds = limits()
     common, alive = _common_reason(), alive_of(bounds)
     for run in queued:
-        run.waiting_reason = common or _limit_reached(run, bounds, alive) or _no_place() or "It starts in a moment."
+        run.waiting_reason = common or _earlier_run(run) or _limit_reached(run, bounds, alive) or _no_place() or "It starts in a moment."
 
 
 def _common_reason() -> str:
@@ -42,6 +42,15 @@ def _common_reason() -> str:
         return "No worker has been heard of yet."
     silence = timezone.now() - seen
     return f"No worker has been heard of for {span_words(silence.total_seconds(), parts=1)}." if silence > SILENCE else ""
+
+
+def _earlier_run(run: Run) -> str:
+    """A query for those alone that wait for earlier runs of their schedule."""
+    if not run.in_turn:
+        return ""
+    unfinished = Run.objects.filter(schedule_id=run.schedule_id, pk__lt=run.pk, status__in=[Status.QUEUED, *ALIVE])
+    earlier = unfinished.order_by("pk").first()
+    return f"It waits until run #{earlier.number} of its schedule has ended." if earlier else ""
 
 
 def _limit_reached(run: Run, bounds: Limits, alive: dict[str, dict[int, int]]) -> str:

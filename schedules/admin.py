@@ -8,12 +8,13 @@ from django.http import HttpRequest
 from accounts.access import person
 from core.admin import RecordAdmin, VerbAdmin, VerbForm, for_each, switch_actions
 from core.errors import InvalidInput
+from schedules.checks import TIMING_FIELDS
 from schedules.models import ClockLease, Firing, Schedule
-from schedules.services import change_schedule, create_schedule, delete_schedule, run_now, set_enabled
+from schedules.services import POLICIES, change_schedule, create_schedule, delete_schedule, run_now, set_enabled
 
 
 class ScheduleForm(VerbForm):
-    FIELDS = ("name", "kind", "cron", "interval_seconds", "run_at", "timezone", "enabled", "priority", "parameters")
+    FIELDS = ("name", *TIMING_FIELDS, *POLICIES)
 
     def carry_out(self, user: Any, row: Schedule | None) -> Schedule:
         targets = [target for target in (self.cleaned_data["thread"], self.cleaned_data["process"]) if target]
@@ -43,13 +44,14 @@ class ScheduleAdmin(VerbAdmin):
         "process",
         *ScheduleForm.FIELDS,
         "next_run_at",
+        "skip_next_by",
         "run_count",
         "fault",
         "created_by",
         "created_at",
         "updated_at",
     )
-    readonly_fields = ("next_run_at", "run_count", "fault", "created_by", "created_at", "updated_at")
+    readonly_fields = ("next_run_at", "skip_next_by", "run_count", "fault", "created_by", "created_at", "updated_at")
     list_display = ("name", "team", "thread", "process", "kind", "cron", "enabled", "next_run_at", "run_count", "fault")
     list_filter = ("enabled", "kind", "team", ("fault", admin.EmptyFieldListFilter))
     list_select_related = ("team", "thread", "process")

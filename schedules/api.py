@@ -21,15 +21,16 @@ from history.shapes import RunShape
 from history.status import Kind
 from processes.models import Process
 from schedules import services
+from schedules.checks import TIMING_FIELDS
 from schedules.models import Schedule
 from schedules.preview import preview
 from schedules.querysets import last_runs, named
-from schedules.shapes import ClockShape, PreviewBody, PreviewShape, ScheduleBody, ScheduleQuery, ScheduleShape, ToggleBody
+from schedules.shapes import ClockShape, PreviewBody, PreviewShape, ScheduleBody, ScheduleQuery, ScheduleShape, SkipBody, ToggleBody
 from schedules.status import clock_status
 from threads.models import Thread
 
 COMING = 10
-PREVIEWED = ("kind", "cron", "interval_seconds", "run_at", "timezone", "after", "count")
+PREVIEWED = (*TIMING_FIELDS, "after", "count")
 
 
 def _complete(rows: "QuerySet[Schedule]") -> "QuerySet[Schedule]":
@@ -121,6 +122,14 @@ class Toggle(Endpoint):
         schedule = _schedule(request, pk, Role.EDITOR)
         enabled = self.body(ToggleBody).get("enabled", not schedule.enabled)
         return _one(services.set_enabled(schedule=schedule, user=caller(request), enabled=enabled))
+
+
+class SkipNext(Endpoint):
+    @call("Leave out the next time of a schedule", body=SkipBody, answer=ScheduleShape, refusals=WITH_CONFLICT)
+    def post(self, request: Request, pk: int) -> Response:
+        """Only that one: what comes due after it starts as ever."""
+        schedule = _schedule(request, pk, Role.EDITOR)
+        return _one(services.skip_next(schedule=schedule, user=caller(request), **self.body(SkipBody)))
 
 
 class RunNow(Endpoint):

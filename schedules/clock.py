@@ -4,7 +4,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import FrameType
 
 from django.db import connection
@@ -14,7 +14,7 @@ from core import layout
 from core.doorbell import Listener
 from core.rows import select_column
 from events.services import prune
-from schedules.firing import CHUNK, FIRST_CHUNK, fire_next
+from schedules.firing import CHUNK, FIRST_CHUNK, fire_next, set_off_startups
 from schedules.lease import Lease
 from schedules.ledger import CLOCK_BELL, ring_clock
 from schedules.models import Schedule
@@ -28,12 +28,13 @@ REPEAT_LOG_SECONDS = 60.0
 _DUE_SOON = "SELECT 1 FROM schedules_schedule WHERE enabled AND next_run_at IS NOT NULL AND next_run_at <= %s LIMIT 1"
 
 
-def run_clock(stop: Callable[[], bool] | None = None) -> None:
+def run_clock(stop: Callable[[], bool] | None = None, *, platform_started_at: datetime | None = None) -> None:
     """Fire schedules until `stop()` is true; without it until SIGTERM or SIGINT. Call it in a process's main thread then.
 
     Several clocks may run: one leads, the others stand by. An error, the database's own included, never ends it.
+    `platform_started_at` is when all that this clock is a part of began; a clock by itself is the platform's own beginning.
     """
-    Clock(stop or _until_signalled()).run()
+    Clock(stop or _until_signalled(), started_at=platform_started_at).run()
 
 
 def _until_signalled() -> Callable[[], bool]:
@@ -52,9 +53,10 @@ def _until_signalled() -> Callable[[], bool]:
 class Clock:
     """One process's clock; `stop` is asked at each turn."""
 
-    def __init__(self, stop: Callable[[], bool], lease: Lease | None = None) -> None:
+    def __init__(self, stop: Callable[[], bool], lease: Lease | None = None, *, started_at: datetime | None = None) -> None:
         self.stop = stop
         self.lease = lease or Lease()
+        self.started_at: datetime | None = started_at or timezone.now()
         self._pruned_at = time.monotonic()
         self._last_fault = ""
         self._logged_at = 0.0
@@ -72,6 +74,8 @@ class Clock:
         """Do what is due; returns for how many seconds there is nothing to do."""
         if not self.lease.hold():
             return LOOK_SECONDS
+        if self.started_at:
+            self._greet(self.started_at)
         if (pause := self._pause()) > 0:
             self._tidy()
             return pause
@@ -80,6 +84,12 @@ class Clock:
             size = CHUNK
         # What is due still is just being dealt with by another clock, or came due this moment.
         return max(0.02 if passed else 0.0, self._pause())
+
+    def _greet(self, started_at: datetime) -> None:
+        """The platform has just started, unless another clock was at work since: then this one only takes its place."""
+        if self.lease.before is None or self.lease.before < started_at:
+            set_off_startups(started_at)
+        self.started_at = None
 
     def _tidy(self) -> None:
         if time.monotonic() - self._pruned_at >= PRUNE_SECONDS:

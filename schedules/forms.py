@@ -19,9 +19,12 @@ from core.forms import put_faults
 from core.parameters import from_rows, to_rows
 from core.text import natural
 from processes.models import Process
-from schedules.models import Schedule, ScheduleKind
+from schedules.checks import REPEATING
+from schedules.models import Missed, Overlap, Schedule, ScheduleKind
 from schedules.preview import preview
-from schedules.zones import instant_of, zone_names, zone_of
+from schedules.services import POLICIES
+from schedules.zones import instant_of, zone_names, zone_of, zone_to_show
+from threads.forms import LimitField
 from threads.models import Thread
 
 UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
@@ -66,6 +69,22 @@ class ScheduleForm(forms.Form):
         error_messages={"required": "Choose a time zone, or UTC."},
         widget=forms.TextInput(attrs={"list": "zones", "autocomplete": "off", "spellcheck": "false"}),
     )
+    starts_at = forms.CharField(
+        label="Not before", required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"})
+    )
+    ends_at = forms.CharField(label="Not after", required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}))
+    jitter_seconds = forms.CharField(
+        label="Spread in seconds",
+        required=False,
+        initial="0",
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"}),
+    )
+    overlap = forms.ChoiceField(label="While an earlier run goes on", choices=Overlap.choices, initial=Overlap.ALLOW, required=False)
+    missed = forms.ChoiceField(
+        label="Times missed while the platform is down", choices=Missed.choices, initial=Missed.LATEST, required=False
+    )
+    retries = LimitField("Retries of a step")
+    timeout_seconds = LimitField("Timeout of a step in seconds")
     priority = forms.IntegerField(required=False, initial=0, widget=forms.NumberInput(attrs={"inputmode": "numeric"}))
     enabled = forms.BooleanField(required=False, initial=True)
 
@@ -112,13 +131,17 @@ class ScheduleForm(forms.Form):
             "target": target,
             "enabled": self.cleaned_data["enabled"],
             "priority": self.cleaned_data["priority"] or 0,
+            "overlap": self.cleaned_data["overlap"] or Overlap.ALLOW,
+            "missed": self.cleaned_data["missed"] or Missed.LATEST,
+            "retries": self.cleaned_data["retries"],
+            "timeout_seconds": self.cleaned_data["timeout_seconds"],
             "parameters": from_rows([name for name, _ in self.pairs], [value for _, value in self.pairs]),
             **timing_of(self.cleaned_data),
         }
 
     def clean(self) -> dict[str, Any]:
         """Where another field is wrong, the timing is looked at all the same: all faults are told at once."""
-        kept = self.schedule is not None and "run_at" not in self.changed_data
+        kept = self.schedule is not None and {"run_at", "ends_at"}.isdisjoint(self.changed_data)
         if self.errors and not kept:
             try:
                 preview(**timing_of(self.as_it_stands()), count=1)
@@ -130,6 +153,18 @@ class ScheduleForm(forms.Form):
     def as_it_stands(self) -> dict[str, str]:
         """What the fields show now, good or not; of a form that nobody has sent yet, what it begins with."""
         return {name: str(self[name].value() or "").strip() for name in self.fields}
+
+    @property
+    def has_rules(self) -> bool:
+        """Is anything of them to be seen at once?"""
+        names = ("starts_at", "ends_at", "jitter_seconds", "overlap", "missed")
+        plain = {"", "0", Overlap.ALLOW, Missed.LATEST}
+        return any(self[name].errors or str(self[name].value() or "") not in plain for name in names)
+
+    @property
+    def has_limits(self) -> bool:
+        names = ("priority", "retries", "timeout_seconds")
+        return bool(self.pairs) or any(self[name].errors or self[name].value() not in (None, "", 0, "0") for name in names)
 
     @property
     def zones(self) -> list[str]:
@@ -161,7 +196,15 @@ def timing_of(given: Mapping[str, Any]) -> dict[str, Any]:
         "interval_seconds": _interval_seconds(given) if kind == ScheduleKind.INTERVAL else None,
         "run_at": _run_at(given) if kind == ScheduleKind.ONCE else None,
         "timezone": given.get("timezone", ""),
+        **(_bounds(given) if kind in REPEATING else {"starts_at": None, "ends_at": None, "jitter_seconds": 0}),
     }
+
+
+def _bounds(given: Mapping[str, Any]) -> dict[str, Any]:
+    jitter = natural(given.get("jitter_seconds") or "0")
+    if jitter is None:
+        raise InvalidInput.of("jitter_seconds", "Use a whole number of seconds, like 30.")
+    return {"starts_at": given.get("starts_at") or None, "ends_at": given.get("ends_at") or None, "jitter_seconds": jitter}
 
 
 def _interval_seconds(given: Mapping[str, Any]) -> int:
@@ -202,10 +245,11 @@ def wall_notes(text: str, zone_name: str) -> list[str]:
 def _initial_of(schedule: Schedule) -> dict[str, Any]:
     target = f"thread:{schedule.thread_id}" if schedule.thread_id else f"process:{schedule.process_id}"
     number, unit = _in_units(schedule.interval_seconds) if schedule.interval_seconds else ("1", "hours")
-    kept = ("name", "kind", "cron", "timezone", "priority", "enabled")
-    run_at = schedule.run_at.astimezone(zone_of(schedule.timezone)).strftime("%Y-%m-%dT%H:%M:%S") if schedule.run_at else ""
-    values = {name: getattr(schedule, name) for name in kept}
-    return values | {"target": target, "interval": number, "unit": unit, "run_at": run_at}
+    values = {name: getattr(schedule, name) for name in ("name", "kind", "cron", "timezone", "jitter_seconds", *POLICIES)}
+    zone = zone_to_show(schedule.timezone)
+    moments = {name: getattr(schedule, name) for name in ("run_at", "starts_at", "ends_at")}
+    walls = {name: f"{moment.astimezone(zone):%Y-%m-%dT%H:%M:%S}" if moment else "" for name, moment in moments.items()}
+    return values | walls | {"target": target, "interval": number, "unit": unit}
 
 
 def _in_units(seconds: int) -> tuple[str, str]:

@@ -59,6 +59,8 @@ class Lease:
     def __init__(self, name: str | None = None) -> None:
         self.name = name or own_name()
         self.is_ours = False
+        # When the clock before this one was last seen at work; None when there was none.
+        self.before: datetime | None = None
         self._seen: object = None
         self._seen_at = 0.0
         self._renewed_at = 0.0
@@ -85,6 +87,7 @@ class Lease:
         stale = now - self._seen_at >= LEASE_SECONDS or row.expires_at < timezone.now() - _LONG_DEAD
         if row.holder and not stale and not is_known_dead(row.holder):
             return False
+        self.before = row.beat_at
         # Of several that see it free, one wins.
         return self._write(ClockLease.objects.filter(name="clock", holder=row.holder, expires_at=row.expires_at))
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.timezone import now
 
 from accounts.models import Team
@@ -18,20 +18,44 @@ if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
 MAX_INTERVAL_SECONDS = 366 * 86400
+MAX_JITTER_SECONDS = 86400
 
 
 class ScheduleKind(models.TextChoices):
     CRON = "cron", "Cron"
     INTERVAL = "interval", "Interval"
     ONCE = "once", "Once"
+    STARTUP = "startup", "When the platform starts"
+    URL = "url", "Called by URL"
     MANUAL = "manual", "Manual only"
+
+
+class Overlap(models.TextChoices):
+    """What happens at a due time while an earlier run of the schedule has not ended."""
+
+    ALLOW = "allow", "Run beside it"
+    SKIP = "skip", "Skip this time"
+    QUEUE = "queue", "Wait for it; one at most waits"
+    QUEUE_ALL = "queue_all", "Wait for it; any number waits"
+    REPLACE = "replace", "Stop it and run"
+
+
+class Missed(models.TextChoices):
+    """What becomes of due times that passed while the platform was not running."""
+
+    SKIP = "skip", "Skip them"
+    LATEST = "latest", "Run the latest"
+    ALL = "all", "Run all of them"
 
 
 class Schedule(models.Model):
     """Starts a thread or a process at the right times.
 
-    `next_run_at` is the next due time, None when there is none; the clock moves it by compare-and-set, so that
-    several clocks never fire one due time twice. Interval times are `anchor_at` + n x interval: no drift.
+    `next_run_at` is when it starts next, None when there is no such time; the clock moves it by compare-and-set, so that
+    several clocks never fire one due time twice. With `jitter_seconds` it lies up to so much behind its due time, which is
+    `next_due_at` then. Interval times are `anchor_at` + n x interval: no drift. There are none before `starts_at` and after `ends_at`.
+    `retries` and `timeout_seconds`, where set, count instead of those of the threads. `skip_next_by` is who wants the next due
+    time left out.
     """
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="schedules")
@@ -44,10 +68,19 @@ class Schedule(models.Model):
     anchor_at = models.DateTimeField(default=now, editable=False)
     run_at = models.DateTimeField(null=True, blank=True)
     timezone = models.CharField(max_length=64, default="UTC")
+    starts_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True)
+    jitter_seconds = models.PositiveIntegerField(default=0)
+    overlap = models.CharField(max_length=10, choices=Overlap.choices, default=Overlap.ALLOW)
+    missed = models.CharField(max_length=10, choices=Missed.choices, default=Missed.LATEST)
     enabled = models.BooleanField(default=True)
     priority = models.IntegerField(default=0)
     parameters = models.JSONField(default=dict, blank=True)
+    retries = models.PositiveIntegerField(null=True, blank=True)
+    timeout_seconds = models.PositiveIntegerField(null=True, blank=True)
     next_run_at = models.DateTimeField(null=True, blank=True, editable=False)
+    next_due_at = models.DateTimeField(null=True, blank=True, editable=False)
+    skip_next_by = models.CharField(max_length=150, blank=True, editable=False)
     run_count = models.PositiveBigIntegerField(default=0, editable=False)
     fault = models.TextField(blank=True, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, related_name="+", null=True, blank=True)
@@ -70,6 +103,12 @@ class Schedule(models.Model):
                 name="schedule_interval_in_range",
             ),
             models.CheckConstraint(condition=~Q(kind="once") | Q(run_at__isnull=False), name="schedule_once_has_a_time"),
+            models.CheckConstraint(condition=Q(overlap__in=Overlap.values), name="schedule_overlap_is_known"),
+            models.CheckConstraint(condition=Q(missed__in=Missed.values), name="schedule_missed_is_known"),
+            models.CheckConstraint(condition=Q(jitter_seconds__lte=MAX_JITTER_SECONDS), name="schedule_jitter_in_range"),
+            models.CheckConstraint(
+                condition=Q(starts_at=None) | Q(ends_at=None) | Q(starts_at__lt=F("ends_at")), name="schedule_ends_after_its_start"
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["next_run_at"], name="schedule_due", condition=Q(enabled=True, next_run_at__isnull=False))

@@ -1,6 +1,8 @@
 """Verbs about schedules: create, change, delete, enable, run now."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -23,8 +25,12 @@ from schedules import checks
 from schedules.checks import TIMING_FIELDS, TimingInput, gather
 from schedules.ledger import schedule_event, skipped, wake_clock
 from schedules.models import Firing, Schedule
+from schedules.policies import due_of
 from schedules.timing import Arrears, Timing, arrears
 from threads.models import Thread
+
+# What else a schedule is made of: whether, with what and under which rules it starts.
+POLICIES = ("enabled", "priority", "parameters", "overlap", "missed", "retries", "timeout_seconds")
 
 
 @transaction.atomic
@@ -39,25 +45,27 @@ def create_schedule(
     interval_seconds: int | None = None,
     run_at: datetime | str | None = None,
     timezone: str = "UTC",
-    enabled: bool = True,
-    priority: int = 0,
-    parameters: dict[str, Any] | None = None,
+    starts_at: datetime | str | None = None,
+    ends_at: datetime | str | None = None,
+    jitter_seconds: int = 0,
+    **policies: Any,
 ) -> Schedule:
-    """A new schedule; InvalidInput by field. A `run_at` without an offset is wall time of `timezone`.
+    """A new schedule; InvalidInput by field. A moment without an offset is wall time of `timezone`.
+
+    `policies` are those of `POLICIES`; what is left out gets the model's default.
 
     The target may be one that cannot run yet: each due time then says why nothing came of it.
     """
     require(user, team, Role.EDITOR)
     now = clock.now()
-    timing = TimingInput(kind=kind, cron=cron, interval_seconds=interval_seconds, run_at=run_at, timezone=timezone)
+    check_known(policies, POLICIES)
+    timing = TimingInput(kind, cron, interval_seconds, run_at, timezone, starts_at, ends_at, jitter_seconds)
     values = gather(
         {
             "name": lambda: checks.checked_name(name),
             "target": lambda: checks.checked_target(target, team),
             "timing": lambda: timing.checked(now),
-            "enabled": lambda: checks.checked_flag(enabled, "enabled"),
-            "priority": lambda: check_priority(priority),
-            "parameters": lambda: checks.checked_parameters(parameters),
+            **_policy_readers(policies),
         }
     )
     schedule = Schedule(
@@ -68,8 +76,11 @@ def create_schedule(
         **_target_fields(values.pop("target")),
         **values,
     )
-    schedule.next_run_at = _next_run_at(schedule, now)
     schedule.save(force_insert=True)
+    if schedule.enabled:
+        # The dice of its jitter know it by its id.
+        _set_next(schedule, now)
+        schedule.save(update_fields=["next_run_at", "next_due_at"])
     record(user=user, verb="created", target=schedule)
     _tell(schedule)
     return schedule
@@ -108,8 +119,8 @@ def _change(row: Schedule, user: User, fields: dict[str, Any], now: datetime) ->
         if {"kind", "interval_seconds"} & fields.keys():
             row.anchor_at = now.replace(microsecond=0)
         row.fault = ""
-        row.next_run_at = _next_run_at(row, now)
-    row.save(update_fields=[*fields, "anchor_at", "fault", "next_run_at", "updated_at"])
+        _set_next(row, now)
+    row.save(update_fields=[*fields, "anchor_at", "fault", "next_run_at", "next_due_at", "updated_at"])
     record(user=user, verb="changed", target=row, fields=sorted(fields))
     return True
 
@@ -147,11 +158,30 @@ def _switch(row: Schedule, user: User, enabled: bool, now: datetime) -> bool:
     if row.kind == "once" and enabled and row.run_at and row.run_at <= now:
         raise Conflict(f"The only time of {row.name} has passed; give it a new one first.")
     _settle(row, now, f"{user.username} disabled the schedule before it was started.")
-    row.enabled, row.fault = enabled, ""
-    row.next_run_at = _next_run_at(row, now)
-    row.save(update_fields=["enabled", "fault", "next_run_at", "updated_at"])
+    row.enabled, row.fault, row.skip_next_by = enabled, "", ""
+    _set_next(row, now)
+    row.save(update_fields=["enabled", "fault", "skip_next_by", "next_run_at", "next_due_at", "updated_at"])
     record(user=user, verb="enabled" if enabled else "disabled", target=row)
     return True
+
+
+@transaction.atomic
+def skip_next(*, schedule: Schedule, user: User, skip: bool = True) -> Schedule:
+    """Leave out its next due time, or (`skip` false) not after all. The record will say who wanted it so.
+
+    Conflict when there is none to come.
+    """
+    require(user, schedule.team, Role.EDITOR)
+    skip = checks.checked_flag(skip, "skip")
+    row = _locked(schedule)
+    if skip and (not row.enabled or row.next_run_at is None):
+        raise Conflict(f"{row.name} has no time to come that could be left out.")
+    if bool(row.skip_next_by) != skip:
+        row.skip_next_by = user.username if skip else ""
+        row.save(update_fields=["skip_next_by", "updated_at"])
+        record(user=user, verb="skipped" if skip else "kept", target=row, due_at=row.next_run_at.isoformat() if row.next_run_at else None)
+        _tell(row)
+    return row
 
 
 def run_now(*, schedule: Schedule, user: User, trigger: Trigger = Trigger.MANUAL) -> Run:
@@ -168,6 +198,8 @@ def run_now(*, schedule: Schedule, user: User, trigger: Trigger = Trigger.MANUAL
         priority=schedule.priority,
         schedule_id=schedule.pk,
         schedule_name=schedule.name,
+        retries=schedule.retries,
+        timeout_seconds=schedule.timeout_seconds,
     )
     plan = plan_run(order)
     with transaction.atomic():
@@ -188,20 +220,31 @@ def _locked(schedule: Schedule) -> Schedule:
     return row
 
 
+def _policy_readers(given: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
+    """What checks each of the policies that are given."""
+    readers: dict[str, Callable[[Any], Any]] = {
+        "enabled": lambda value: checks.checked_flag(value, "enabled"),
+        "priority": check_priority,
+        "parameters": checks.checked_parameters,
+        "overlap": checks.checked_overlap,
+        "missed": checks.checked_missed,
+        "retries": checks.checked_retries,
+        "timeout_seconds": checks.checked_timeout,
+    }
+    return {name: partial(readers[name], given[name]) for name in readers if name in given}
+
+
 def _checked_changes(row: Schedule, changes: dict[str, Any], now: datetime) -> dict[str, Any]:
     """Model fields from the given ones."""
-    check_known(changes, ("name", "target", "enabled", "priority", "parameters", *TIMING_FIELDS))
-    readers: dict[str, Any] = {
+    check_known(changes, ("name", "target", *POLICIES, *TIMING_FIELDS))
+    readers: dict[str, Callable[[], Any]] = {
         "name": lambda: checks.checked_name(changes["name"]),
         "target": lambda: checks.checked_target(changes["target"], row.team),
-        "enabled": lambda: checks.checked_flag(changes["enabled"], "enabled"),
-        "priority": lambda: check_priority(changes["priority"]),
-        "parameters": lambda: checks.checked_parameters(changes["parameters"]),
     }
-    wanted = {name: reader for name, reader in readers.items() if name in changes}
+    wanted = {name: reader for name, reader in readers.items() if name in changes} | _policy_readers(changes)
     if changes.keys() & set(TIMING_FIELDS):
-        timing = TimingInput(**{name: changes.get(name, getattr(row, name)) for name in TIMING_FIELDS}, kept_run_at=row.run_at)
-        wanted["timing"] = lambda: timing.checked(now)
+        fields = {name: changes.get(name, getattr(row, name)) for name in TIMING_FIELDS}
+        wanted["timing"] = lambda: TimingInput(**fields, kept=(row.run_at, row.ends_at)).checked(now)
     values = gather(wanted)
     if "target" in values:
         values |= _target_fields(values.pop("target"))
@@ -214,20 +257,26 @@ def _target_fields(target: Thread | Process) -> dict[str, Any]:
     return {"thread": target if is_thread else None, "process": None if is_thread else target}
 
 
-def _next_run_at(schedule: Schedule, now: datetime) -> datetime | None:
-    return Timing.of(schedule).next_after(now) if schedule.enabled else None
+def _set_next(schedule: Schedule, now: datetime) -> None:
+    """When it is due next, and when it starts then."""
+    schedule.next_due_at = schedule.next_run_at = None
+    if schedule.enabled:  # One that cannot be read any more can still be disabled.
+        timing = Timing.of(schedule, seed=schedule.pk)
+        if due := timing.next_after(now):
+            schedule.next_due_at, schedule.next_run_at = due, timing.start_of(due)
 
 
 def _settle(schedule: Schedule, now: datetime, reason: str) -> None:
     """Write down the due times that have come and that nobody will start any more."""
-    due = schedule.next_run_at
-    if due is None or due > now:
+    if schedule.next_run_at is None or schedule.next_run_at > now:
         return
+    due = due_of(schedule, schedule.next_run_at)
     try:
-        late = arrears(Timing.of(schedule), due, now)
+        late = arrears(Timing.of(schedule, seed=schedule.pk), due, now)
     except InvalidInput:
-        late = Arrears(latest=due, missed=(), following=None)
-    Firing.objects.bulk_create(skipped(schedule, (*late.missed, (late.latest, 1)), reason), ignore_conflicts=True)
+        late = Arrears(times=(due,), earlier=(), following=None)
+    times = [*late.earlier, *((at, 1) for at in late.times)]
+    Firing.objects.bulk_create(skipped(schedule, times, reason), ignore_conflicts=True)
 
 
 def _tell(schedule: Schedule) -> None:

@@ -9,8 +9,10 @@ from core.endpoint import PageQuery, Strict
 from core.fields import Id, Parameters, Text, Whole
 from history.orders import MAX_PRIORITY
 from history.status import Kind
-from schedules.models import MAX_INTERVAL_SECONDS, Schedule, ScheduleKind
+from schedules.models import MAX_INTERVAL_SECONDS, MAX_JITTER_SECONDS, Missed, Overlap, Schedule, ScheduleKind
 from schedules.preview import MAX_COUNT
+from threads.limits import MAX_TIMEOUT_SECONDS
+from threads.repeats import MAX_RETRIES
 from threads.summaries import RunBrief
 
 
@@ -19,13 +21,15 @@ class ScheduleShape(serializers.ModelSerializer[Schedule]):
     target_type = serializers.SerializerMethodField()
     target = serializers.SerializerMethodField(help_text="The id of the thread or process.")
     last_run = serializers.SerializerMethodField()
+    skip_next_by = serializers.CharField(help_text="Who wants the next due time left out; empty when nobody does.")
     fault = serializers.CharField(help_text="Why it was set aside; empty when it was not.")
 
     class Meta:
         model = Schedule
         fields: ClassVar = [
-            "id", "team", "name", "target_type", "target", "kind", "cron", "interval_seconds", "run_at", "timezone", "enabled", "priority",
-            "parameters", "next_run_at", "last_run", "run_count", "fault", "created_at", "updated_at",
+            "id", "team", "name", "target_type", "target", "kind", "cron", "interval_seconds", "run_at", "timezone", "starts_at", "ends_at",
+            "jitter_seconds", "enabled", "priority", "parameters", "overlap", "missed", "retries", "timeout_seconds", "next_run_at",
+            "skip_next_by", "last_run", "run_count", "fault", "created_at", "updated_at",
         ]  # fmt: skip
 
     @extend_schema_field(serializers.ChoiceField(choices=Kind.choices))
@@ -52,10 +56,15 @@ class TimingBody(Strict):
         help_text="ISO 8601; without an offset it is the time of `timezone`.",
     )  # fmt: skip
     timezone = Text(required=False, max_length=64, default="UTC", help_text="Such as Europe/Berlin.")
+    starts_at = Text(required=False, allow_null=True, allow_blank=True, max_length=50, default=None, help_text="No time is due before it.")
+    ends_at = Text(required=False, allow_null=True, allow_blank=True, max_length=50, default=None, help_text="No time is due after it.")
+    jitter_seconds = Whole(
+        required=False, min_value=0, max_value=MAX_JITTER_SECONDS, default=0, help_text="Each time starts up to so much later."
+    )
 
 
 class ScheduleBody(TimingBody):
-    read_only_names = frozenset({"id", "next_run_at", "last_run", "run_count", "fault", "created_at", "updated_at"})
+    read_only_names = frozenset({"id", "next_run_at", "skip_next_by", "last_run", "run_count", "fault", "created_at", "updated_at"})
 
     team = Text(required=False, max_length=60, help_text="The team's slug; the target's when left out.")
     name = Text()
@@ -64,6 +73,18 @@ class ScheduleBody(TimingBody):
     enabled = serializers.BooleanField(required=False, default=True)
     priority = Whole(required=False, min_value=-MAX_PRIORITY, max_value=MAX_PRIORITY, default=0)
     parameters = Parameters(required=False, default=dict)
+    overlap = serializers.ChoiceField(
+        choices=Overlap.choices, required=False, default=Overlap.ALLOW, help_text="While an earlier run of it has not ended."
+    )
+    missed = serializers.ChoiceField(
+        choices=Missed.choices, required=False, default=Missed.LATEST, help_text="Due times that passed while the platform was not running."
+    )
+    retries = Whole(
+        required=False, allow_null=True, min_value=0, max_value=MAX_RETRIES, default=None, help_text="Null: those of the threads."
+    )
+    timeout_seconds = Whole(
+        required=False, allow_null=True, min_value=1, max_value=MAX_TIMEOUT_SECONDS, default=None, help_text="Of each step. Null: its own."
+    )
 
 
 class PreviewBody(ScheduleBody):
@@ -84,6 +105,10 @@ class PreviewShape(serializers.Serializer[Any]):
 
 class ToggleBody(Strict):
     enabled = serializers.BooleanField(required=False, help_text="The other of what it is when left out.")
+
+
+class SkipBody(Strict):
+    skip = serializers.BooleanField(required=False, default=True, help_text="False: not after all.")
 
 
 class ScheduleQuery(PageQuery):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models.functions import Lower
@@ -20,9 +21,10 @@ from core.text import search_words
 from history.models import Run
 from schedules.forms import ScheduleForm, notes_of_once, shown_at_fields, timing_of
 from schedules.models import Firing, Schedule, ScheduleKind
-from schedules.preview import description_of, preview
+from schedules.policies import due_of
+from schedules.preview import description_of, preview, rules_of
 from schedules.querysets import last_runs, named
-from schedules.services import change_schedule, create_schedule, delete_schedule, run_now, set_enabled
+from schedules.services import change_schedule, create_schedule, delete_schedule, run_now, set_enabled, skip_next
 from schedules.status import clock_status
 from schedules.timing import Timing
 
@@ -147,6 +149,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "schedule": schedule,
         "words": words_of(schedule),
+        "rules": rules_of(schedule),
+        "trigger_url": f"{settings.PUBLIC_URL}/api/v1/schedules/{schedule.pk}/run",
         "next_times": _next_times(schedule),
         "page": page,
         "runs": list(Run.objects.filter(schedule_id=schedule.pk).order_by("-pk")[:RUNS_SHOWN]),
@@ -156,13 +160,13 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _next_times(schedule: Schedule) -> list[Any]:
-    """The next due times, in the schedule's own zone."""
+    """When it starts next, in the schedule's own zone."""
     times: list[Any] = []
     try:
-        timing = Timing.of(schedule)
-        following = schedule.next_run_at if schedule.enabled else None
+        timing = Timing.of(schedule, seed=schedule.pk)
+        following = due_of(schedule, schedule.next_run_at) if schedule.enabled and schedule.next_run_at else None
         while following and len(times) < TIMES_SHOWN:
-            times.append(following.astimezone(timing.zone))
+            times.append(timing.start_of(following).astimezone(timing.zone))
             following = timing.next_after(following)
     except InvalidInput:
         return []
@@ -178,6 +182,18 @@ def toggle(request: HttpRequest, pk: int) -> HttpResponse:
     except Conflict as error:
         words, tone = error.message, "bad"
     return _answered(request, pk, words, tone)
+
+
+@require_POST
+def leave_out(request: HttpRequest, pk: int) -> HttpResponse:
+    """The next due time, or not after all."""
+    schedule = schedule_of(request, pk, Role.EDITOR)
+    try:
+        schedule = skip_next(schedule=schedule, user=person(request), skip=request.POST.get("skip") == "on")
+        messages.success(request, "The next time is left out." if schedule.skip_next_by else "The next time is not left out.")
+    except Conflict as error:
+        messages.error(request, error.message)
+    return redirect("schedules:detail", pk)
 
 
 @require_POST

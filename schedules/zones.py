@@ -25,6 +25,11 @@ def zone_of(name: object) -> ZoneInfo:
     return ZoneInfo(name)
 
 
+def zone_to_show(name: str) -> ZoneInfo:
+    """The zone of that name; UTC for one that was abolished, which is told elsewhere."""
+    return ZoneInfo(name if name in zone_names() else "UTC")
+
+
 @dataclass(frozen=True, slots=True)
 class Shift:
     """A change of the wall clock: at the instant `at` it jumps from `before` to `after` (naive wall times)."""

@@ -212,7 +212,7 @@ def test_steps_keep_what_they_had_when_one_is_changed(operator, people, make_pro
 def test_a_schedule_is_made_and_changed_through_its_service(operator, people, make_thread):
     thread = make_thread()
     form = {"team": people.team.pk, "thread": thread.pk, "name": "Hourly", "kind": "cron", "cron": "61 * * * *", "timezone": "UTC"}
-    form |= {"enabled": "on", "priority": 0, "parameters": "{}"}
+    form |= {"enabled": "on", "priority": 0, "parameters": "{}", "overlap": "skip", "missed": "latest", "jitter_seconds": 0}
     answer = operator.post(address(Schedule, "add"), form)
     assert answer.context["adminform"].form.errors["cron"]
     assert operator.post(address(Schedule, "add"), form | {"cron": "0 * * * *"}).status_code == 302

@@ -44,6 +44,14 @@ THREAD = {
     "stats",
 }
 SCHEDULE = {
+    "starts_at",
+    "ends_at",
+    "jitter_seconds",
+    "overlap",
+    "missed",
+    "retries",
+    "timeout_seconds",
+    "skip_next_by",
     "id",
     "team",
     "name",
@@ -260,7 +268,12 @@ def test_a_schedule_is_made_changed_toggled_and_run(editor: Caller, make_thread:
         ({"priority": 101}, "priority"),
         ({"target": 999}, "target"),
         ({"target_type": "team"}, "target_type"),
-        ({"overlap": "skip"}, "overlap"),
+        ({"overlap": "sometimes"}, "overlap"),
+        ({"missed": "never"}, "missed"),
+        ({"ends_at": "2001-01-01T00:00:00Z"}, "ends_at"),
+        ({"jitter_seconds": -1}, "jitter_seconds"),
+        ({"retries": 21}, "retries"),
+        ({"calendar": 1}, "calendar"),
     ],
 )
 def test_a_bad_schedule_is_refused_by_field(change: Any, field: str, editor: Caller, make_thread: Any) -> None:

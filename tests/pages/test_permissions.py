@@ -111,6 +111,7 @@ DOORS = [
     seen("schedules/{schedule}/edit", EDITOR),
     done("schedules/{schedule}/edit", EDITOR, name="Other", target="process:{process}", kind="manual", timezone="UTC", enabled="on"),
     done("schedules/{schedule}/toggle", EDITOR),
+    done("schedules/{schedule}/skip-next", EDITOR),
     done("schedules/{schedule}/run", RUNNER),
     seen("schedules/{schedule}/delete", EDITOR),
     done("schedules/{schedule}/delete", EDITOR),

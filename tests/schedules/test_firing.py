@@ -15,8 +15,9 @@ from history.services import queue_runs
 from history.status import Trigger
 from processes.services import change_process
 from schedules import firing
-from schedules.firing import CHUNK, NOT_RUNNING, OVERTAKEN, fire_next
+from schedules.firing import CHUNK, fire_next
 from schedules.models import Firing, Outcome, Schedule
+from schedules.policies import NOT_RUNNING, OVERTAKEN
 from threads.services import change_thread
 
 Maker = Callable[..., Any]

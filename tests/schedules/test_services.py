@@ -13,7 +13,7 @@ from events.models import Event
 from history.models import Run
 from history.status import Trigger
 from schedules.models import Firing, Schedule
-from schedules.services import change_schedule, create_schedule, delete_schedule, run_now, set_enabled
+from schedules.services import change_schedule, create_schedule, delete_schedule, run_now, set_enabled, skip_next
 from threads.services import change_thread
 
 Maker = Callable[..., Any]
@@ -77,7 +77,18 @@ def test_what_a_kind_does_not_use_is_not_kept(make_schedule: Maker) -> None:
         ({"kind": "once"}, ["run_at"]),
         ({"kind": "once", "run_at": datetime(2020, 1, 1, tzinfo=UTC)}, ["run_at"]),
         ({"kind": "once", "run_at": "\0"}, ["run_at"]),
-        ({"kind": "startup"}, ["kind"]),
+        ({"kind": "yearly"}, ["kind"]),
+        ({"starts_at": "soon"}, ["starts_at"]),
+        ({"starts_at": "2031-01-01T00:00", "ends_at": "2031-01-01T00:00"}, ["ends_at"]),
+        ({"ends_at": "2020-01-01T00:00"}, ["ends_at"]),
+        ({"jitter_seconds": -1}, ["jitter_seconds"]),
+        ({"jitter_seconds": 86401}, ["jitter_seconds"]),
+        ({"jitter_seconds": "10"}, ["jitter_seconds"]),
+        ({"overlap": "sometimes"}, ["overlap"]),
+        ({"overlap": None}, ["overlap"]),
+        ({"missed": ["all"]}, ["missed"]),
+        ({"retries": 21}, ["retries"]),
+        ({"timeout_seconds": 0}, ["timeout_seconds"]),
         ({"kind": {}}, ["kind"]),
         ({"timezone": "Mars/Olympus"}, ["timezone"]),
         ({"timezone": 5}, ["timezone"]),
@@ -309,3 +320,27 @@ def test_deleting_the_target_takes_its_schedules_along(make_schedule: Maker, mak
     make_schedule(target=thread)
     thread.delete()
     assert not Schedule.objects.exists()
+
+
+def test_the_next_time_alone_is_left_out_and_one_may_think_again(make_schedule: Maker, people: Any) -> None:
+    schedule = make_schedule()
+    assert skip_next(schedule=schedule, user=people.editor).skip_next_by == "editor"
+    assert skip_next(schedule=schedule, user=people.editor, skip=False).skip_next_by == ""
+    set_enabled(schedule=schedule, user=people.editor, enabled=False)
+    with pytest.raises(Conflict, match="no time to come"):
+        skip_next(schedule=schedule, user=people.editor)
+    with pytest.raises(Forbidden):
+        skip_next(schedule=schedule, user=people.runner)
+
+
+def test_kinds_that_do_not_repeat_have_neither_bounds_nor_jitter(make_schedule: Maker) -> None:
+    schedule = make_schedule(kind="url", starts_at="2031-01-01T00:00", ends_at="nonsense", jitter_seconds=5)
+    assert (schedule.starts_at, schedule.ends_at, schedule.jitter_seconds, schedule.next_run_at) == (None, None, 0, None)
+
+
+def test_a_new_start_moves_the_next_time_and_a_new_policy_does_not(make_schedule: Maker, people: Any) -> None:
+    schedule = make_schedule()
+    before = schedule.next_run_at
+    assert change_schedule(schedule=schedule, user=people.editor, overlap="skip", missed="all", retries=2).next_run_at == before
+    moved = change_schedule(schedule=schedule, user=people.editor, starts_at="2031-05-04T09:30", timezone="Europe/Berlin")
+    assert moved.next_run_at == datetime(2031, 5, 4, 8, tzinfo=UTC)

@@ -1,5 +1,6 @@
 """Due times of a kind, what is in arrears, and previews."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -7,6 +8,7 @@ import pytest
 
 from core.errors import InvalidInput
 from schedules.cron import parse
+from schedules.models import Schedule
 from schedules.preview import preview
 from schedules.timing import MOST_SINGLE_ROWS, Timing, arrears
 
@@ -43,32 +45,29 @@ def test_what_is_started_by_hand_is_never_due() -> None:
     assert Timing(kind="manual", zone=UTC_ZONE).next_after(NOON) is None
 
 
-def test_of_several_missed_times_the_latest_fires_and_each_other_is_told() -> None:
+def test_all_times_that_have_come_are_told() -> None:
     due = NOON + timedelta(seconds=60)
     late = arrears(every(60), due, NOON + timedelta(seconds=250))
-    assert late.latest == NOON + timedelta(seconds=240)
-    assert late.missed == tuple((NOON + timedelta(seconds=second), 1) for second in (60, 120, 180))
-    assert late.following == NOON + timedelta(seconds=300)
+    assert late.times == tuple(NOON + timedelta(seconds=second) for second in (60, 120, 180, 240))
+    assert (late.earlier, late.following) == ((), NOON + timedelta(seconds=300))
 
 
 def test_nothing_is_missed_when_only_one_time_has_come() -> None:
     late = arrears(cron("0 * * * *"), NOON, NOON + timedelta(minutes=59))
-    assert (late.latest, late.missed, late.following) == (NOON, (), NOON + timedelta(hours=1))
+    assert (late.times, late.earlier, late.following) == ((NOON,), (), NOON + timedelta(hours=1))
 
 
 @pytest.mark.parametrize("timing", [every(1), every(7), cron("* * * * *"), cron("*/7 * * * *", BERLIN), cron("*/3 1-4 * * *", BERLIN)])
-def test_a_long_row_of_missed_times_is_told_by_one_entry_that_counts_them(timing: Timing) -> None:
+def test_of_a_long_row_the_last_are_told_and_the_others_counted(timing: Timing) -> None:
     due = timing.next_after(datetime(2026, 10, 20, tzinfo=UTC))
     assert due
     until = due + timedelta(days=8)
     late = arrears(timing, due, until)
-    [(first, count)] = late.missed
     times = [due]
     while (following := timing.next_after(times[-1])) and following <= until:
         times.append(following)
-    assert first == due
-    assert (late.latest, late.following) == (times[-1], following)
-    assert count == len(times) - 1 > MOST_SINGLE_ROWS
+    assert late.earlier == ((due, len(times) - MOST_SINGLE_ROWS),)
+    assert (list(late.times), late.following) == (times[-MOST_SINGLE_ROWS:], following)
 
 
 def test_a_year_of_missed_minutes_is_counted_in_no_time() -> None:
@@ -76,14 +75,49 @@ def test_a_year_of_missed_minutes_is_counted_in_no_time() -> None:
 
     began = time.process_time()
     late = arrears(cron("* * * * *", BERLIN), NOON, NOON + timedelta(days=365))
-    assert late.missed == ((NOON, 365 * 1440),)
+    assert late.earlier == ((NOON, 365 * 1440 + 1 - MOST_SINGLE_ROWS),)
     assert time.process_time() - began < 1
 
 
-def test_exactly_the_most_single_rows_are_told_one_by_one() -> None:
+def test_a_little_more_than_the_most_single_rows_is_still_told_one_by_one() -> None:
     due = NOON + timedelta(seconds=60)
-    assert len(arrears(every(60), due, due + timedelta(minutes=MOST_SINGLE_ROWS)).missed) == MOST_SINGLE_ROWS
-    assert len(arrears(every(60), due, due + timedelta(minutes=MOST_SINGLE_ROWS + 1)).missed) == 1
+    assert arrears(every(60), due, due + timedelta(minutes=MOST_SINGLE_ROWS)).earlier == ()
+    assert arrears(every(60), due, due + timedelta(minutes=MOST_SINGLE_ROWS + 1)).earlier == ((due, 2),)
+
+
+def test_there_are_no_times_before_the_start_and_after_the_end() -> None:
+    start, end = NOON + timedelta(days=2), NOON + timedelta(days=3, hours=2)
+    timing = replace(cron("0 13 * * *"), starts_at=start, ends_at=end)
+    first = timing.next_after(NOON)
+    assert first == start + timedelta(hours=1)
+    assert timing.next_after(first) == end - timedelta(hours=1)
+    assert timing.next_after(end - timedelta(hours=1)) is None
+    assert timing.count(NOON, NOON + timedelta(days=30)) == 2
+    assert arrears(timing, first, NOON + timedelta(days=30)).following is None
+
+
+def test_an_interval_begins_at_its_start_itself() -> None:
+    row = Schedule(kind="interval", interval_seconds=90, starts_at=NOON + timedelta(hours=1), anchor_at=NOON)
+    timing = Timing.of(row)
+    assert timing.next_after(NOON) == NOON + timedelta(hours=1)
+    assert timing.next_after(NOON + timedelta(hours=1)) == NOON + timedelta(hours=1, seconds=90)
+
+
+def test_jitter_moves_each_time_by_its_own_and_always_the_same() -> None:
+    timing = replace(every(600), jitter=timedelta(seconds=60), seed=7)
+    times = [NOON + timedelta(seconds=600 * n) for n in range(1, 200)]
+    moved = [timing.start_of(time) - time for time in times]
+    assert moved == [timing.start_of(time) - time for time in times]
+    assert all(timedelta(0) <= span < timedelta(seconds=60) for span in moved)
+    assert min(moved) < timedelta(seconds=5) < timedelta(seconds=55) < max(moved)
+    assert moved != [replace(timing, seed=8).start_of(time) - time for time in times]
+
+
+def test_a_time_whose_jitter_has_not_passed_is_still_to_come() -> None:
+    timing = replace(every(60), jitter=timedelta(seconds=59), seed=1)
+    due = NOON + timedelta(seconds=60)
+    late = arrears(timing, due, timing.start_of(due + timedelta(seconds=60)) - timedelta(microseconds=1))
+    assert (late.times, late.following) == ((due,), due + timedelta(seconds=60))
 
 
 def test_a_preview_gives_times_in_the_zone_of_the_schedule() -> None:

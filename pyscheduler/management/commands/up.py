@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
+from django.utils import timezone
 from django_q.conf import Conf
 
 import engine.tasks  # noqa: F401 - loaded before the fork, once for all workers
@@ -76,10 +77,11 @@ class Command(BaseCommand):
         connections.close_all()
         gc.collect()
         gc.freeze()
+        started_at = timezone.now()
         parts = Parts(
             [
                 Part("web server", lambda: serve(listener)),
-                Part("clock", run_clock),
+                Part("clock", lambda: run_clock(platform_started_at=started_at)),
                 Part("cluster", run_cluster, is_stuck),
             ]
         )
