@@ -25,8 +25,8 @@ class ScheduleKind(models.TextChoices):
     CRON = "cron", "Cron"
     INTERVAL = "interval", "Interval"
     ONCE = "once", "Once"
-    STARTUP = "startup", "When the platform starts"
-    URL = "url", "Called by URL"
+    STARTUP = "startup", "At start-up"
+    URL = "url", "By URL"
     MANUAL = "manual", "Manual only"
 
 

@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='schedule',
             name='kind',
-            field=models.CharField(choices=[('cron', 'Cron'), ('interval', 'Interval'), ('once', 'Once'), ('startup', 'When the platform starts'), ('url', 'Called by URL'), ('manual', 'Manual only')], default='cron', max_length=10),
+            field=models.CharField(choices=[('cron', 'Cron'), ('interval', 'Interval'), ('once', 'Once'), ('startup', 'At start-up'), ('url', 'By URL'), ('manual', 'Manual only')], default='cron', max_length=10),
         ),
         migrations.AddConstraint(
             model_name='schedule',
