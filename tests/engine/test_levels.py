@@ -98,17 +98,17 @@ def test_with_network_the_same_script_reaches_what_listens(each_level: str, engi
 BOMB = """
 import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-# Each fork takes a token: it is a bomb of 800 processes, and each is a session of its own, whose parent ends.
+# Each fork takes a token: it is a bomb of 150 processes, and each is a session of its own, whose parent ends.
 tokens, filled = os.pipe()
 os.set_blocking(tokens, False)
-os.write(filled, b"x" * 800)
+os.write(filled, b"x" * 150)
 end = time.monotonic() + 100
 while time.monotonic() < end:
     try:
         if os.read(tokens, 1) and os.fork() == 0:
             os.setsid()
     except OSError:
-        time.sleep(0.05)
+        time.sleep(0.5)
 """
 
 
