@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from accounts.authentication import caller
 from core.endpoint import Endpoint, Strict, call
 from core.fields import Text
+from engine.findings import Report
 from history import draining
 from history.models import Drain
 from history.overview import run_figures
@@ -62,6 +63,17 @@ class LevelShape(serializers.Serializer[Any]):
     reason = serializers.CharField(help_text="Why it does not hold.")
     remedy = serializers.CharField(help_text="What to do about that, where it is known.")
     gaps = serializers.ListField(child=serializers.CharField(), help_text="What it leaves open.")
+    reached = serializers.ListField(
+        child=serializers.CharField(), allow_null=True, help_text="What a script tried and could do; null when none could be tried."
+    )
+
+
+class HostShape(serializers.Serializer[Any]):
+    host = serializers.CharField(source="host.key")
+    seen_at = serializers.DateTimeField(source="host.seen_at")
+    level = serializers.CharField(help_text="The level in force; of other hosts the one at which a script ran last. Empty when not known.")
+    reason = serializers.CharField(help_text="Why it is no higher one, and what it leaves open.")
+    remedy = serializers.CharField()
 
 
 class IsolationShape(serializers.Serializer[Any]):
@@ -71,6 +83,7 @@ class IsolationShape(serializers.Serializer[Any]):
     level = serializers.CharField(allow_null=True, help_text="The level in force.")
     checked_at = serializers.DateTimeField(allow_null=True)
     levels = LevelShape(many=True)
+    hosts = HostShape(many=True)
 
 
 class Isolation(Endpoint):
@@ -78,12 +91,16 @@ class Isolation(Endpoint):
 
     @call("Which isolation is in force, and why?", answer=IsolationShape, refusals=(401, 403, 429))
     def get(self, request: Request) -> Response:
-        return Response(isolation.summary(isolation.isolation_report(user=caller(request))))
+        return Response(_isolation(isolation.isolation_report(user=caller(request))))
 
     @call("Try the levels of isolation now", answer=IsolationShape, refusals=(400, 401, 403, 429))
     def post(self, request: Request) -> Response:
         """A script really tries to escape at each level, from the highest down to the first that holds. Takes a second or so."""
-        return Response(isolation.summary(isolation.try_isolation(user=caller(request))))
+        return Response(_isolation(isolation.try_isolation(user=caller(request))))
+
+
+def _isolation(report: Report | None) -> dict[str, Any]:
+    return isolation.summary(report) | {"hosts": HostShape(isolation.levels_of_hosts(report), many=True).data}
 
 
 class MaintenanceShape(serializers.Serializer[Any]):

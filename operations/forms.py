@@ -22,4 +22,6 @@ class LeastForm(forms.Form):
 
     team = forms.ModelChoiceField(Team.objects.all(), empty_label="Choose a team")
     min_isolation = forms.ChoiceField(label="Least level", choices=[("", "Any level"), *LEVELS], required=False)
-    isolation_binds = forms.ChoiceField(label="Of runs started by", choices=BOUND.items(), initial=Role.OWNER)
+    isolation_binds = forms.ChoiceField(
+        label="Of runs started by", choices=[(role, words.capitalize()) for role, words in BOUND.items()], initial=Role.OWNER
+    )

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
@@ -15,7 +14,7 @@ from accounts.models import Team, User
 from accounts.roles import Role
 from accounts.services import record
 from engine.canary import find_out, known_report
-from engine.findings import DEEDS, IsolationUnavailable, Report
+from engine.findings import DEEDS, Attempt, IsolationUnavailable, Report
 from engine.isolation import LEVELS
 from history.models import Host, StepRun
 
@@ -33,9 +32,8 @@ def try_isolation(*, user: User) -> Report:
     """Have the canary try the levels now: runs that start from now on go by what it finds. For operators."""
     require_operator(user, "Isolation")
     report = find_out()
-    with transaction.atomic():
-        host, _ = Host.objects.get_or_create(key=settings.HOST_KEY)
-        record(user=user, verb="tried isolation of", target=host, level=_level(report))
+    # Not made when it is not there: hosts are those that have workers.
+    record(user=user, verb="tried isolation of", target=Host(key=settings.HOST_KEY), level=_level(report))
     return report
 
 
@@ -105,6 +103,10 @@ def _level(report: Report) -> str | None:
         return None
 
 
+def _deeds(attempt: Attempt | None) -> list[str] | None:
+    return None if attempt is None or attempt.reached is None else [DEEDS[name] for name in attempt.reached]
+
+
 def summary(report: Report | None) -> dict[str, Any]:
     """As the API tells it: `level` is None when it is not known yet or a demanded one cannot be had."""
     tried = {attempt.level: attempt for attempt in report.attempts} if report else {}
@@ -122,6 +124,7 @@ def summary(report: Report | None) -> dict[str, Any]:
                 "reason": tried[name].fault if name in tried else "",
                 "remedy": tried[name].remedy if name in tried else "",
                 "gaps": list(tried[name].gaps) if name in tried else [],
+                "reached": _deeds(tried.get(name)),
             }
             for name in LEVELS
         ],

@@ -189,12 +189,32 @@ def test_isolation_is_told_to_operators_alone(people: Any, by_key: Any, settings
     for name in ("owner", "stranger"):
         by_key(people.named(name)).refused("GET", "isolation", status=403)
         by_key(people.named(name)).refused("POST", "isolation", status=403)
+    Host.objects.create(key="testhost")
     operator = by_key(people.operator)
     assert operator.ok("GET", "isolation")["level"] is None
     found = operator.ok("POST", "isolation")
     assert (found["level"], [level["name"] for level in found["levels"] if level["holds"]]) == ("plain", ["plain"])
+    assert found["hosts"][0] | {"seen_at": ""} == {
+        "host": "testhost",
+        "seen_at": "",
+        "level": "plain",
+        "remedy": "",
+        "reason": "Scripts run as the platform's own user: they can read and change what the platform can.",
+    }
     assert operator.ok("GET", "isolation") == found
     assert operator.ok("GET", "audit")["results"][0]["verb"] == "tried isolation of"
+
+
+def test_what_a_script_could_do_is_told_of_each_level_that_was_tried(people: Any, by_key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = findings.Attempt("landlock", reached=("processes",))
+    monkeypatch.setattr(canary, "_try", lambda name: held if name == "landlock" else findings.Attempt(name, "it is not here"))
+    levels = by_key(people.operator).ok("POST", "isolation")["levels"]
+    assert [(level["name"], level["holds"], level["reached"]) for level in levels] == [
+        ("bubblewrap", False, None),
+        ("user", False, None),
+        ("landlock", True, ["see other processes"]),
+        ("plain", False, None),
+    ]
 
 
 def test_a_key_lets_an_operator_do_no_more_than_its_scopes(people: Any, by_key: Any, settings: Any) -> None:
