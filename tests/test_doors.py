@@ -195,7 +195,8 @@ def test_a_person_is_changed_with_one_audit_line(operator, people):
 
 def test_a_team_is_renamed_in_the_admin_by_the_services_verb(operator, people):
     page = reverse("admin:accounts_team_change", args=[people.team.pk])
-    assert operator.post(page, {"name": "Climate", "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}).status_code == 302
+    form = {"name": "Climate", "isolation_binds": "owner", "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
+    assert operator.post(page, form).status_code == 302
     assert lines_of("Climate") == [("renamed", {})]
 
 
