@@ -111,17 +111,22 @@ def _anew(again: Run, step: StepRun, goes_on_from: Run | None, present: Sequence
     """
     assert step.thread is not None and step.thread.current_version is not None  # check_can_run
     version = step.thread.current_version
-    plan = {name: getattr(step, name) for name in _PLAN} | settings_of(step.thread) | _bounds_now(step, present)
+    plan = {name: getattr(step, name) for name in _PLAN} | settings_of(step.thread) | _bounds_now(again, step, present)
     is_left = step.started_at is not None and step.state != Status.SUCCESS
     before = [*step.earlier_attempts, _told(step, goes_on_from)] if goes_on_from and is_left else []
     return StepRun(run=again, version=version, version_number=version.number, earlier_attempts=before, **plan)
 
 
-def _bounds_now(step: StepRun, present: Sequence[PlannedStep]) -> dict[str, int]:
-    """Timeout and retries as they are set now; nothing when its place has another thread by now, or none."""
+def _bounds_now(again: Run, step: StepRun, present: Sequence[PlannedStep]) -> dict[str, int]:
+    """Timeout and retries as they are set now; nothing when its place has another thread by now, or none.
+
+    Those of a schedule's run may be the schedule's: they stay, but for a timeout that is higher by now.
+    """
     at = step.position - 1
     if at >= len(present) or present[at].thread.pk != step.thread_id:
         return {}
+    if again.schedule_id:
+        return {"timeout_seconds": max(step.timeout_seconds, present[at].timeout_seconds)}
     return {"timeout_seconds": present[at].timeout_seconds, "retries": present[at].retries}
 
 

@@ -76,6 +76,20 @@ def test_a_retry_has_the_limits_that_are_set_by_now(
     assert (again.limits, again.timeout_seconds, again.retries, again.network) == ({"memory_limit_mb": 200}, 50, 3, False)
 
 
+@pytest.mark.parametrize(("timeout", "expected"), [(20, 50), (500, 500)])
+def test_a_retry_keeps_what_its_schedule_may_have_set(
+    make_run: Make, make_thread: Make, people: People, timeout: int, expected: int
+) -> None:
+    thread = make_thread(timeout_seconds=50, retries=0)
+    run = make_run(thread)
+    Run.objects.filter(pk=run.pk).update(status=Status.FAILED, finished_at=timezone.now(), schedule_id=1)
+    ended = {"status": Status.FAILED, "finished_at": timezone.now()}
+    StepRun.objects.filter(run=run).update(**ended, timeout_seconds=timeout, retries=4)
+    run.refresh_from_db()
+    again = retry_run(run=run, user=people.runner).steps.get()
+    assert (again.timeout_seconds, again.retries) == (expected, 4)
+
+
 def test_a_retry_keeps_what_its_process_knows_no_more(make_run: Make, make_thread: Make, make_process: Make, people: People) -> None:
     first, second = make_thread("First", timeout_seconds=5), make_thread("Second")
     process = make_process(threads=[first])
