@@ -21,6 +21,17 @@ from environments.pythons import Python
 from environments.resolver import Say
 
 _START_SECONDS = 20
+COMPILE_BYTES, COMPILE_SECONDS = 2 << 30, 1800
+# For Pythons from 3.8 on.
+_COMPILE = """
+import compileall, os, resource, sys
+os.nice(19)
+for limit, most in zip((resource.RLIMIT_AS, resource.RLIMIT_CPU), map(int, sys.argv[2:])):
+    hard = resource.getrlimit(limit)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(limit, (most, most))
+sys.exit(not compileall.compile_dir(sys.argv[1], quiet=1))
+"""
 _SERIES = 'import sys; print("%d.%d" % sys.version_info[:2])'
 
 
@@ -125,13 +136,17 @@ def _start_fault(interpreter: str, version: str) -> str:
 
 
 def compile_bytecode(key: str) -> "subprocess.Popen[bytes] | None":
-    """Starts what makes imports quick, at the lowest priority: runs need not wait for it, each file appears whole."""
+    """Starts what makes imports quick, at the lowest priority: runs need not wait for it, each file appears whole.
+
+    None when it is not there. A file that is made to be hard to compile takes no more of the host than the limits, and stays as it is.
+    """
     mark = _mark_of(key)
     if mark is None:
         return None
-    words = ["nice", "-n", "19", mark.interpreter, "-I", "-S", "-m", "compileall", "-q", str(layout.environment_folder(key) / "lib")]
+    library = str(layout.environment_folder(key) / "lib")
+    words = [mark.interpreter, "-I", "-S", "-c", _COMPILE, library, str(COMPILE_BYTES), str(COMPILE_SECONDS)]
     nowhere = subprocess.DEVNULL
-    return subprocess.Popen(words, stdin=nowhere, stdout=nowhere, stderr=nowhere, env={"PATH": os.defpath}, umask=0o022)
+    return subprocess.Popen(words, stdin=nowhere, stdout=nowhere, stderr=nowhere, env={}, umask=0o022)
 
 
 def size_of(key: str) -> int:

@@ -37,8 +37,12 @@ def make_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_folder: Any
     """Lays a package, of files that the test gives, into the only index there is."""
     folder = tmp_path / "wheels"
     folder.mkdir()
+    empty = tmp_path / "index"
+    empty.mkdir()
+    for name in ("UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", empty.as_uri())
     monkeypatch.setenv("UV_FIND_LINKS", str(folder))
-    monkeypatch.setenv("UV_NO_INDEX", "1")
 
     def make(name: str, files: Mapping[str, str], requires: str = "") -> None:
         about = f"{name}-1.0.dist-info"

@@ -108,6 +108,20 @@ def test_a_check_tells_of_files_that_are_gone_and_of_packages_that_do_not_fit(ma
     assert "site-packages/base.py" in checked.health
 
 
+def test_what_is_hard_to_compile_takes_no_more_than_the_limits(
+    make_wheel: Wheel, make_thread: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_wheel("odd", {"deep.py": "(" * 50_000, "other.py": "value = 1\n"})
+    key = built(make_thread, "odd").environment_id
+    compiled = list(layout.environment_folder(key).rglob("*.pyc"))
+    assert [path.name.partition(".")[0] for path in compiled] == ["other"]
+    compiled[0].unlink()
+    monkeypatch.setattr(ondisk, "COMPILE_BYTES", 1)
+    child = ondisk.compile_bytecode(key)
+    assert child and child.wait(60) != 0
+    assert not compiled[0].exists()
+
+
 def test_an_environment_whose_interpreter_became_another_is_told_of(make_wheel: Wheel, make_thread: Any) -> None:
     python = choose()
     assert python
