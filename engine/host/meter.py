@@ -12,7 +12,7 @@ from engine.host.series import Series
 
 SAMPLE_SECONDS = 1.0
 # After the start: what grows without end does so from the beginning, as a rule.
-EARLY_SECONDS = (0.1, 0.3, SAMPLE_SECONDS)
+EARLY_SECONDS = (0.25, SAMPLE_SECONDS)
 # One too many, and two that a sandbox has of its own.
 _TELLS = 3
 

@@ -167,14 +167,15 @@ class Supervisor:
             if pid == 0:
                 return
             if pid == self.child:
-                # Of a tree that grew until its first could grow no more.
-                self._limit(self.meter.count()[1])
-                self.status = status
-                self._end_the_rest()
+                self._end_the_rest(status)
 
-    def _end_the_rest(self) -> None:
+    def _end_the_rest(self, status: int) -> None:
         """The script is over; what it left running does not outlive it."""
-        rest = [pid for pid in self._scripts() if kernel.start_ticks(pid) is not None]
+        tree, excess = self.meter.count()
+        # Of a bomb that grew until its first process could grow no more.
+        self._limit(excess)
+        self.status = status
+        rest = [pid for pid in tree if kernel.start_ticks(pid) is not None]
         self.hold.end(time.monotonic())
         if rest and self.kill_at is None:
             self.left_behind = len(rest)
