@@ -1,4 +1,4 @@
-"""prctl(2): what a process may ask of the kernel for itself. Linux; standard library alone, for the keeper uses it too."""
+"""prctl(2): what a process may ask of the kernel for itself; and which boot this is. Linux; standard library alone, for the keeper."""
 
 import _ctypes
 import os
@@ -17,6 +17,12 @@ _M_ARENA_MAX = -8
 _this_program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
 _prctl = _ctypes.dlsym(_this_program, "prctl")
 _syscall = _ctypes.dlsym(_this_program, "syscall")
+
+
+def boot_id() -> str:
+    """Another one after each start of the machine."""
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
 
 
 def _call(option: int, value: int) -> None:

@@ -23,9 +23,10 @@ from django.conf import settings
 
 from core import layout
 from core.interpreter import interpreter
+from core.kernel import boot_id
 from engine import environment
 from engine.findings import DEEDS, REMEDIES, Attempt, Report
-from engine.host import escapes, kernel, landlock, records
+from engine.host import escapes, landlock, records
 from engine.isolation import BUBBLEWRAP, LANDLOCK, LEVELS, PLAIN, USER, Level, arrange, bubblewrap, make_way, run_user
 from engine.places import Surroundings
 
@@ -75,7 +76,7 @@ def known_report() -> Report | None:
     except FileNotFoundError:
         return None
     report = _read(_file(), stamp)
-    return report if report is not None and report.boot_id == kernel.boot_id() and report.basis == _basis() else None
+    return report if report is not None and report.boot_id == boot_id() and report.basis == _basis() else None
 
 
 _remembered: dict[Path, tuple[int, Report]] = {}
@@ -107,7 +108,7 @@ def find_out() -> Report:
         if not attempts[-1].fault:
             break
         logger.warning("Isolation %s cannot be had: %s", name, attempts[-1].fault)
-    report = Report(settings.HOST_KEY, time.time(), kernel.boot_id(), _basis(), tuple(attempts))
+    report = Report(settings.HOST_KEY, time.time(), boot_id(), _basis(), tuple(attempts))
     _file().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     records.write(str(_file()), asdict(report))
     return report

@@ -21,6 +21,7 @@ from django.conf import settings
 from core import layout
 from core.errors import DomainError
 from core.interpreter import interpreter
+from core.kernel import boot_id
 from engine.host import kernel, records
 
 # The keeper is nobody's child: its forebear ends at once, so no worker has to reap it and none that dies takes it along.
@@ -171,7 +172,7 @@ def _wake(folder: Path) -> None:
 def supervisor_of(folder: Path) -> int | None:
     """The pid of the step's supervisor if it lives. By pid, start time and boot: pids are used again."""
     state = records.read(str(folder / records.SUPERVISOR))
-    if not state or state["boot_id"] != kernel.boot_id() or kernel.start_ticks(state["pid"]) != state["start_ticks"]:
+    if not state or state["boot_id"] != boot_id() or kernel.start_ticks(state["pid"]) != state["start_ticks"]:
         return None
     return int(state["pid"])
 

@@ -11,10 +11,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from core import layout
+from core.kernel import boot_id
 from engine import keeper
 from engine.advance import advance, start_steps, write_end
 from engine.host import kernel, records
 from engine.prepare import is_ours
+from engine.retries import next_attempt_at
 from history import ledger
 from history.models import Run, StepRun
 from history.status import ALIVE
@@ -27,12 +29,16 @@ START_PATIENCE = timedelta(seconds=10)
 
 def look_after_runs() -> None:
     """Vouch for this host's runs; end or restart what is stuck; lose the runs of hosts that are gone."""
-    ledger.renew(settings.HOST_KEY, kernel.boot_id())
+    ledger.renew(settings.HOST_KEY, boot_id())
     if ledger.any_alive():
-        ledger.lose_abandoned(settings.HOST_KEY)
+        ledger.lose_abandoned(settings.HOST_KEY, is_tried_again)
         _look_at_all()
     end_what_was_given_up()
     forget_stale_ends()
+
+
+def is_tried_again(step: StepRun, end: ledger.StepEnd) -> bool:
+    return next_attempt_at(step, end, timezone.now()) is not None
 
 
 def _look_at_all() -> None:
@@ -105,7 +111,7 @@ def _look_at(step: StepRun) -> bool:
     time.sleep(0.2)
     if not (folder / records.EXIT).exists():
         killed = end_leftovers(step.run)
-        same_boot = state["boot_id"] == kernel.boot_id()
+        same_boot = state["boot_id"] == boot_id()
         detail = "Its supervisor died, so the script was stopped" if same_boot else "The host was restarted while it ran"
         more = f"; {killed} of its processes were still there" if killed else ""
         write_end(step, cause="lost", detail=f"{detail}{more}. How far it got is not known.")

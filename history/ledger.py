@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from events.services import publish_all
 from history.failures import lost
 from history.limits import ITS_TURN, choose, limits
 from history.models import Artifact, Host, Run, StepRun
+from history.retrying import retry_lost
 from history.services import milliseconds, run_event
 from history.status import ALIVE, BROKEN, Status
 from processes.models import OnFailure
@@ -312,20 +313,32 @@ def _signature(steps: Sequence[StepRun], status: Status) -> str:
     return next((step.failure["signature"] for step in deciding), "")
 
 
-def lose_abandoned(own_host: str) -> int:
-    """End runs whose host has long stopped vouching for them; returns how many. A host's own runs it looks after itself."""
+def lose_abandoned(own_host: str, is_tried_again: Callable[[StepRun, StepEnd], bool]) -> int:
+    """End runs whose host has long stopped vouching for them; returns how many. A host's own runs it looks after itself.
+
+    Another run goes on with one of which each step that was lost shall be tried again.
+    """
     now = timezone.now()
     abandoned = Run.objects.filter(status__in=ALIVE, lease_expires_at__lt=now - LEASE).exclude(host_key=own_host)
-    count = 0
-    for run in abandoned.prefetch_related("steps"):
-        reason = f"Host {run.host_key} has not been heard of since {run.lease_expires_at:%Y-%m-%d %H:%M:%S} UTC."
-        with transaction.atomic():
-            steps = list(run.steps.all())
-            for step in steps:
-                if step.status in ALIVE:
-                    end_step(step, StepEnd(Status.LOST, reason, failure=lost(reason).as_record()))
-            count += finish_run(run, steps, RunEnd(Status.LOST, reason, None, run.log_bytes))
-    return count
+    return sum(_lose(run, is_tried_again) for run in abandoned.select_related("team", "user").prefetch_related("steps"))
+
+
+def _lose(run: Run, is_tried_again: Callable[[StepRun, StepEnd], bool]) -> bool:
+    reason = f"Host {run.host_key} has not been heard of since {run.lease_expires_at:%Y-%m-%d %H:%M:%S} UTC."
+    end = StepEnd(Status.LOST, reason, failure=lost(reason).as_record())
+    steps = list(run.steps.all())
+    cut_short = [step for step in steps if step.status in ALIVE]
+    # One that failed before and was passed over had its attempts; whether to try it again, too, is for a person to say.
+    is_clean = bool(cut_short) and not any(step.status in BROKEN for step in steps)
+    goes_on = is_clean and all(step.thread_id and is_tried_again(step, end) for step in cut_short)
+    with transaction.atomic():
+        for step in cut_short:
+            end_step(step, end)
+        if not finish_run(run, steps, RunEnd(Status.LOST, reason, None, run.log_bytes)):
+            return False
+        if goes_on:
+            retry_lost(run, steps)
+    return True
 
 
 def told(host_key: str) -> set[int]:

@@ -12,14 +12,14 @@ from accounts.models import Team, User
 from accounts.roles import Role
 from accounts.services import record
 from core import layout
-from core.errors import Conflict
+from core.errors import Conflict, NotFound
 from core.related import keep_related
 from events.services import publish_all
 from history.models import Run, StepRun
 from history.orders import PlannedStep, check_can_run, settings_of, steps_planned
 from history.queue import issue_ticket
 from history.services import next_number, run_event, trigger_of
-from history.status import UNHAPPY, Status
+from history.status import ACTIVE, BROKEN, UNHAPPY, Status
 from processes.models import OnFailure
 
 
@@ -36,7 +36,7 @@ def retry_run(*, run: Run, user: User, since: RetryFrom = RetryFrom.START) -> Ru
     The same steps with the same parameters, each in the newest version of its thread and under the limits that are set now. From
     `failed`, those that succeeded are not run again: they are taken over with their outputs and files, and the others find what their
     scripts remembered. Rescues are for the attempt at hand.
-    Conflict when the run goes on, succeeded, or cannot be had again.
+    Conflict when the run goes on, succeeded, is being tried again already, or cannot be had again.
     """
     require(user, run.team, Role.RUNNER)
     if not run.is_final:
@@ -51,7 +51,8 @@ def retry_run(*, run: Run, user: User, since: RetryFrom = RetryFrom.START) -> Ru
     target = run.thread or run.process
     present = steps_planned(target, {}) if target else []
     with transaction.atomic():
-        again = _run_again(run, user)
+        _check_first(run)
+        again = _run_again(run, user, trigger_of(user))
         following = [
             _kept(again, run, step) if step in keeps else _anew(again, step, run if since == RetryFrom.FAILED else None, present)
             for step in steps
@@ -62,6 +63,27 @@ def retry_run(*, run: Run, user: User, since: RetryFrom = RetryFrom.START) -> Ru
         publish_all([run_event(again)])
     keep_related(again, "steps", following)
     return again
+
+
+def retry_lost(run: Run, steps: Sequence[StepRun]) -> None:
+    """Go on in a new run, on whichever host is free, with a run whose host is gone; to be called in the transaction that ends it.
+
+    What was done is taken over. Each other step is as it was planned, and an attempt that was lost counts: its next one is begun.
+    """
+    again = _run_again(run, run.user, run.trigger)
+    StepRun.objects.bulk_create([_kept(again, run, step) if _is_done(step) else _next(again, run, step) for step in steps])
+    issue_ticket()
+    publish_all([run_event(again)])
+
+
+def _check_first(run: Run) -> None:
+    """Conflict while an earlier wish to try it again is being carried out: a second click makes no second run."""
+    # Whoever comes second waits here for the first one's commit, so he sees its run. SQLite has one writer at a time anyway.
+    if not Run.objects.select_for_update(no_key=True).filter(pk=run.pk).values_list("pk", flat=True).first():
+        raise NotFound(f"Run #{run.number} was deleted meanwhile.")
+    going_on = Run.objects.filter(retry_of=run, status__in=ACTIVE).values_list("number", flat=True).first()
+    if going_on is not None:
+        raise Conflict(f"Run #{run.number} is being tried again already, as run #{going_on}.")
 
 
 def can_retry(run: Run, steps: Sequence[StepRun]) -> bool:
@@ -84,13 +106,13 @@ def _remembers(run: Run, step: StepRun) -> bool:
     return bool(run.output_dir) and layout.kept_state(run.output_dir, step.position, step.safe_name).is_dir()
 
 
-def _run_again(run: Run, user: User) -> Run:
+def _run_again(run: Run, user: User | None, trigger: str) -> Run:
     team: Team = run.team
     copied = ("kind", "name", "safe_name", "thread_id", "process_id", "schedule_id", "schedule_name", "parameters", "priority")
     return Run.objects.create(
         team=team,
         number=next_number(team.pk),
-        trigger=trigger_of(user),
+        trigger=trigger,
         user=user,
         attempt=run.attempt + 1,
         retry_of=run,
@@ -115,6 +137,14 @@ def _anew(again: Run, step: StepRun, goes_on_from: Run | None, present: Sequence
     is_left = step.started_at is not None and step.state != Status.SUCCESS
     before = [*step.earlier_attempts, _told(step, goes_on_from)] if goes_on_from and is_left else []
     return StepRun(run=again, version=version, version_number=version.number, earlier_attempts=before, **plan)
+
+
+def _next(again: Run, run: Run, step: StepRun) -> StepRun:
+    """The step as it was planned, in the same version, and in its next attempt if it was begun."""
+    plan = {name: getattr(step, name) for name in (*_PLAN, "version_id", "version_number", "attempt", "earlier_attempts")}
+    if step.status in BROKEN:
+        plan |= {"attempt": step.attempt + 1, "earlier_attempts": [*step.earlier_attempts, _told(step, run)]}
+    return StepRun(run=again, **plan)
 
 
 def _bounds_now(again: Run, step: StepRun, present: Sequence[PlannedStep]) -> dict[str, int]:

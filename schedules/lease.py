@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from core.kernel import boot_id
 from schedules.models import ClockLease
 
 LEASE_SECONDS = 10.0
@@ -32,8 +33,7 @@ def _start_of(pid: int) -> str:
 
 def _machine() -> str:
     """This host since its boot, and its space of process ids: within it a pid tells who lives."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
-    return f"{settings.HOST_KEY[:60]}/{boot}/{os.stat('/proc/self/ns/pid').st_ino}"
+    return f"{settings.HOST_KEY[:60]}/{boot_id()[:8]}/{os.stat('/proc/self/ns/pid').st_ino}"
 
 
 def own_name() -> str:

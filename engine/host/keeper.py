@@ -16,7 +16,7 @@ import struct
 import sys
 import time
 
-from core.kernel import become_subreaper, hide_memory, renounce_privileges
+from core.kernel import become_subreaper, boot_id, hide_memory, renounce_privileges
 from engine.host import kernel, records
 from engine.host.supervisor import Supervisor
 
@@ -40,7 +40,7 @@ class Keeper:
         become_subreaper()
         # Inherited by all that comes after us: no script gains rights by a set-user-id program.
         renounce_privileges()
-        self.boot_id = kernel.boot_id()
+        self.boot_id = boot_id()
         self.filters = kernel.call_filters(os.getpid()) or 0
         self.server = self._listen()
         self.signals = self._catch_signals()

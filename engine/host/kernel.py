@@ -5,11 +5,6 @@ import os
 from collections.abc import Iterator
 
 
-def boot_id() -> str:
-    with open("/proc/sys/kernel/random/boot_id") as file:
-        return file.read().strip()
-
-
 def start_ticks(pid: int) -> int | None:
     """When the process started, in clock ticks since boot; None if there is none. With the pid it is an identity."""
     try:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from core import layout
 from engine import keeper
 from engine.host import kernel, records
-from engine.recovery import START_PATIENCE
+from engine.recovery import START_PATIENCE, is_tried_again
 from history import ledger
 from history.models import Run, StepRun
 from history.services import request_stop
@@ -120,6 +120,61 @@ def test_a_run_of_a_vanished_host_is_lost_with_the_reason(engine: Engine, make_t
     run.refresh_from_db()
     assert run.status == Status.LOST
     assert run.reason.startswith("Host far-away has not been heard of since ")
+
+
+def test_a_vanished_host_s_run_goes_on_here_with_its_next_attempt_when_there_are_retries(
+    engine: Engine, make_thread: Make, make_process: Make, make_run: Make
+) -> None:
+    threads = [make_thread("First", "raise SystemExit('ran twice')"), make_thread("Second", "print('here')", retries=1)]
+    run = make_run(make_process(threads=threads), priority=3)
+    ledger.claim("far-away", 8, isolation="plain")
+    StepRun.objects.filter(run=run, position=1).update(status=Status.SUCCESS, finished_at=timezone.now())
+    StepRun.objects.filter(run=run, position=2).update(status=Status.RUNNING, started_at=timezone.now())
+    Run.objects.filter(pk=run.pk).update(lease_expires_at=timezone.now() - 2 * ledger.LEASE)
+    engine.look()
+    run.refresh_from_db()
+    again = engine.finish(Run.objects.get(retry_of=run))
+    assert (run.status, again.status, again.attempt, again.priority, again.user) == (Status.LOST, Status.SUCCESS, 2, 3, run.user)
+    first, second = again.steps.order_by("position")
+    assert (first.status, first.reason) == (Status.SUCCESS, f"Done in run #{run.number}.")
+    assert (second.attempt, [earlier["reason"] for earlier in second.earlier_attempts]) == (2, [run.reason])
+    engine.look()
+    assert Run.objects.count() == 2
+
+
+def test_a_run_whose_hosts_vanish_again_and_again_ends_with_its_last_attempt(engine: Engine, make_thread: Make, make_run: Make) -> None:
+    make_run(make_thread("Unlucky", retries=2))
+    for _ in range(3):
+        assert ledger.claim("far-away", 8, isolation="plain")
+        Run.objects.filter(status=Status.RUNNING).update(lease_expires_at=timezone.now() - 2 * ledger.LEASE)
+        ledger.lose_abandoned("here", is_tried_again)
+    assert [(run.status, run.attempt) for run in Run.objects.order_by("pk")] == [(Status.LOST, 1), (Status.LOST, 2), (Status.LOST, 3)]
+    assert StepRun.objects.get(run__attempt=3).attempt == 3
+
+
+def test_what_ran_when_the_host_was_restarted_is_lost_and_tried_again_if_it_may_be(
+    engine: Engine, make_thread: Make, make_run: Make
+) -> None:
+    source = "import os, time\nprint('up', flush=True)\nif os.environ['PYSCHED_ATTEMPT'] == '1': time.sleep(300)\n"
+    run = engine.started(make_run(make_thread("Late", source, retries=1, retry_delay_seconds=1)))
+    identity = layout.step_folder(run.pk, 1, 1) / records.SUPERVISOR
+    noted = records.read(str(identity))
+    assert noted
+    # As a restart leaves it: neither supervisor nor keeper is there to tell, and the boot is another one.
+    for pid in (keeper_pid(), supervisor_pid(run)):
+        os.kill(pid, signal.SIGKILL)
+    records.write(str(identity), {**noted, "boot_id": "that of another boot"})
+    engine.look()
+    engine.until(lambda: run.steps.filter(status=Status.QUEUED, attempt=2).exists())
+    Run.objects.filter(pk=run.pk).update(not_before=timezone.now())
+    run.steps.update(not_before=timezone.now())
+    engine.look()
+    engine.finish(run)
+    step = run.steps.get()
+    assert (run.status, step.attempt) == (Status.SUCCESS, 2)
+    [earlier] = step.earlier_attempts
+    assert earlier["status"] == Status.LOST
+    assert earlier["reason"].startswith("The host was restarted while it ran")
 
 
 def test_a_script_whose_interpreter_is_gone_fails_with_the_reason(
