@@ -47,23 +47,47 @@ def _as_server_user(folder: Path) -> dict[str, int | str]:
     return {"user": user.pw_uid, "group": user.pw_gid}
 
 
+class Server:
+    """A running server: the `url` of its database `postgres`, and a `restart` that gives nobody time to finish."""
+
+    def __init__(self, programs: Path, folder: Path, who: dict[str, int | str]) -> None:
+        self.cluster, port = folder / "cluster", free_port()
+        self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        self._program, self._log, self._who = programs / "pg_ctl", folder / "log", who
+        self._options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
+
+    def control(self, *words: str) -> None:
+        line = [self._program, "-D", self.cluster, "-w", "-l", self._log, "-o", self._options, *words]
+        subprocess.run(line, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/", **self._who)  # type: ignore[call-overload]
+
+    def restart(self) -> None:
+        """All connections are cut and it recovers from its write-ahead log, as after a crash."""
+        self.control("restart", "-m", "immediate")
+
+
 @contextmanager
-def server() -> Iterator[str]:
-    """Yields the URL of the database `postgres` of a fresh server on the loopback address."""
+def running() -> Iterator[Server]:
+    """Yields a fresh server on the loopback address."""
     programs = binaries()
     if programs is None:
         machine.lacks("PostgreSQL")
     folder = Path(tempfile.mkdtemp(prefix="pysched-pg-"))
     try:
         who = _as_server_user(folder)
-        cluster, port = folder / "cluster", free_port()
-        run = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "cwd": "/", **who}
-        subprocess.run([programs / "initdb", "-D", cluster, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"], **run)  # type: ignore[call-overload]
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
-        subprocess.run([programs / "pg_ctl", "-D", cluster, "-w", "-l", folder / "log", "-o", options, "start"], **run)  # type: ignore[call-overload]
+        found = Server(programs, folder, who)
+        line = [programs / "initdb", "-D", found.cluster, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        subprocess.run(line, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/", **who)  # type: ignore[call-overload]
+        found.control("start")
         try:
-            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+            yield found
         finally:
-            subprocess.run([programs / "pg_ctl", "-D", cluster, "-w", "-m", "immediate", "stop"], **run)  # type: ignore[call-overload]
+            found.control("stop", "-m", "immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Yields the URL of the database `postgres` of a fresh server on the loopback address."""
+    with running() as found:
+        yield found.url
