@@ -4,11 +4,12 @@ import math
 import sqlite3
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.options import options
 from bench.subject import Subject, subject
-from bench.table import Row, below, median, show
+from bench.table import Row, below, median, quantile, show
 
 DUE = 200
 AHEAD_SECONDS = 3
@@ -30,8 +31,8 @@ def bare_lateness(folder: Path) -> float:
     return 1000 * late
 
 
-def our_lateness(platform: Subject) -> tuple[float, float, float]:
-    """Milliseconds after the due time at which the first and the last run were seen in the database, and the last `queued_at`."""
+def our_lateness(platform: Subject) -> tuple[float, float, list[float]]:
+    """Milliseconds after the due time at which the first and the last run were seen in the database, and each run's own `queued_at`."""
     highest = _highest_run(platform)
     due = math.ceil(time.time() + AHEAD_SECONDS)
     chosen = platform.pen("make_due", count=DUE, at=due)
@@ -43,10 +44,10 @@ def our_lateness(platform: Subject) -> tuple[float, float, float]:
     last = platform.wait_for(query, (highest,), DUE) + offset - due
     with platform.database() as database:
         ended = "SELECT count(*) FROM history_run WHERE id > ? AND finished_at IS NOT NULL"
-        stamped = "SELECT strftime('%s', max(queued_at)) + strftime('%f', max(queued_at)) - strftime('%S', max(queued_at)) FROM history_run"
         platform.wait_for(ended, (highest,), DUE)
-        queued = float(database.execute(stamped).fetchone()[0]) - due
-    return 1000 * first, 1000 * last, 1000 * queued
+        stamps = database.execute("SELECT queued_at FROM history_run WHERE id > ?", (highest,)).fetchall()
+    queued = [datetime.fromisoformat(stamp).replace(tzinfo=UTC).timestamp() - due for (stamp,) in stamps]
+    return 1000 * first, 1000 * last, [1000 * late for late in queued]
 
 
 def _highest_run(platform: Subject) -> int:
@@ -57,7 +58,7 @@ def _highest_run(platform: Subject) -> int:
 def main() -> None:
     quick = options(__doc__).quick
     repeats = 1 if quick else 3
-    rows, stamps = [], []
+    rows: list[Row] = []
     with subject() as platform, tempfile.TemporaryDirectory() as folder:
         thread = platform.add_thread("Scheduled", "pass\n")
         platform.recorded_at(platform.trigger(thread))
@@ -69,16 +70,18 @@ def main() -> None:
             for _ in range(repeats):
                 bare.append(bare_lateness(Path(folder)))
                 ours.append(our_lateness(platform))
-            first, last, queued = ([times[at] for times in ours] for at in (0, 1, 2))
+            first, last = ([times[at] for times in ours] for at in (0, 1))
+            queued = [late for _, _, lates in ours for late in lates]
             rows += [
                 Row(f"{count:,} defined: first run queued", "ms", median(bare), median(first), below(20, "ms")),
+                Row(f"{count:,} defined: median of all, by their own `queued_at`", "ms", median(bare), median(queued)),
+                Row(f"{count:,} defined: 99 of 100, by their own `queued_at`", "ms", median(bare), quantile(queued, 0.99)),
                 Row(f"{count:,} defined: last run queued", "ms", median(bare), median(last), below(500, "ms")),
             ]
-            stamps.append(f"{count:,} defined: {median(queued):.0f} ms")
     show(
         f"Lateness of {DUE} schedules due in the same second, while their runs run (medians of {repeats}, in turn)",
         rows,
-        ["queued: seen by another process, so committed", f"by the last run's own `queued_at`: {', '.join(stamps)}"],
+        ["queued: seen by another process, so committed"],
     )
 
 
