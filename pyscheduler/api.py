@@ -64,6 +64,7 @@ urlpatterns = [
     _at("schedules/preview", schedules_api.Preview),
     _at("schedules/<int:pk>", schedules_api.OneSchedule),
     _at("schedules/<int:pk>/toggle", schedules_api.Toggle),
+    _at("schedules/<int:pk>/clone", schedules_api.Clone),
     _at("schedules/<int:pk>/skip-next", schedules_api.SkipNext),
     _at("schedules/<int:pk>/run", schedules_api.RunNow),
     _at("schedules/<int:pk>/runs", schedules_api.RunsOfSchedule),

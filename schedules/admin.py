@@ -10,7 +10,7 @@ from core.admin import RecordAdmin, VerbAdmin, VerbForm, for_each, switch_action
 from core.errors import InvalidInput
 from schedules.checks import TIMING_FIELDS
 from schedules.models import ClockLease, Firing, Schedule
-from schedules.services import POLICIES, change_schedule, create_schedule, delete_schedule, run_now, set_enabled
+from schedules.services import POLICIES, change_schedule, clone_schedule, create_schedule, delete_schedule, run_now, set_enabled
 
 
 class ScheduleForm(VerbForm):
@@ -33,6 +33,11 @@ class ScheduleForm(VerbForm):
 @admin.action(description="Run now", permissions=["view"])
 def run(_admin: Any, request: HttpRequest, schedules: Any) -> None:
     for_each(request, schedules, lambda schedule: run_now(schedule=schedule, user=person(request)), "Queued")
+
+
+@admin.action(description="Clone, disabled", permissions=["add"])
+def clone(_admin: Any, request: HttpRequest, schedules: Any) -> None:
+    for_each(request, schedules, lambda schedule: clone_schedule(schedule=schedule, user=person(request)), "Cloned")
 
 
 @admin.register(Schedule)
@@ -59,6 +64,7 @@ class ScheduleAdmin(VerbAdmin):
     autocomplete_fields = ("team", "thread", "process")
     actions = (
         run,
+        clone,
         *switch_actions(lambda schedule, user, enabled: set_enabled(schedule=schedule, user=user, enabled=enabled), "schedules"),
     )
     fixed = ("team",)

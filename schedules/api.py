@@ -124,6 +124,15 @@ class Toggle(Endpoint):
         return _one(services.set_enabled(schedule=schedule, user=caller(request), enabled=enabled))
 
 
+class Clone(Endpoint):
+    @call("Clone a schedule", body=Nothing, answer=ScheduleShape, status=201)
+    def post(self, request: Request, pk: int) -> Response:
+        """A copy of it, disabled."""
+        schedule = _schedule(request, pk, Role.EDITOR)
+        self.body(Nothing)
+        return _one(services.clone_schedule(schedule=schedule, user=caller(request)), status=201)
+
+
 class SkipNext(Endpoint):
     @call("Leave out the next time of a schedule", body=SkipBody, answer=ScheduleShape, refusals=WITH_CONFLICT)
     def post(self, request: Request, pk: int) -> Response:

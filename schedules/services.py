@@ -15,6 +15,7 @@ from accounts.roles import Role
 from accounts.services import record
 from core.checks import check_known
 from core.errors import Conflict, InvalidInput, NotFound
+from core.names import MAX_NAME
 from events.services import publish_all
 from history.models import Run
 from history.orders import RunOrder, check_priority, plan_run
@@ -29,6 +30,7 @@ from schedules.policies import due_of
 from schedules.timing import Arrears, Timing, arrears
 from threads.models import Thread
 
+_COPY = " (copy)"
 # What else a schedule is made of: whether, with what and under which rules it starts.
 POLICIES = ("enabled", "priority", "parameters", "overlap", "missed", "retries", "timeout_seconds")
 
@@ -84,6 +86,19 @@ def create_schedule(
     record(user=user, verb="created", target=schedule)
     _tell(schedule)
     return schedule
+
+
+def clone_schedule(*, schedule: Schedule, user: User) -> Schedule:
+    """A copy by another name, disabled, so that nothing runs twice by mistake; an interval counts from now.
+
+    A moment that has passed (a single time, an end) is left out where that can be, else it is refused by its field.
+    """
+    now = clock.now()
+    fields = {name: getattr(schedule, name) for name in (*TIMING_FIELDS, *POLICIES)}
+    if schedule.ends_at and schedule.ends_at <= now:
+        fields["ends_at"] = None
+    name = f"{schedule.name[: MAX_NAME - len(_COPY)]}{_COPY}"
+    return create_schedule(team=schedule.team, user=user, name=name, target=schedule.target, **fields | {"enabled": False})
 
 
 @transaction.atomic

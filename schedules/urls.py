@@ -12,6 +12,7 @@ urlpatterns = [
     path("<int:pk>", views.detail, name="detail"),
     path("<int:pk>/edit", views.edit, name="edit"),
     path("<int:pk>/toggle", views.toggle, name="toggle"),
+    path("<int:pk>/clone", views.clone, name="clone"),
     path("<int:pk>/skip-next", views.leave_out, name="skip_next"),
     path("<int:pk>/run", views.start, name="run"),
     path("<int:pk>/delete", views.delete, name="delete"),

@@ -24,7 +24,7 @@ from schedules.models import Firing, Schedule, ScheduleKind
 from schedules.policies import due_of
 from schedules.preview import description_of, preview, rules_of
 from schedules.querysets import last_runs, named
-from schedules.services import change_schedule, create_schedule, delete_schedule, run_now, set_enabled, skip_next
+from schedules.services import change_schedule, clone_schedule, create_schedule, delete_schedule, run_now, set_enabled, skip_next
 from schedules.status import clock_status
 from schedules.timing import Timing
 
@@ -182,6 +182,18 @@ def toggle(request: HttpRequest, pk: int) -> HttpResponse:
     except Conflict as error:
         words, tone = error.message, "bad"
     return _answered(request, pk, words, tone)
+
+
+@require_POST
+def clone(request: HttpRequest, pk: int) -> HttpResponse:
+    schedule = schedule_of(request, pk, Role.EDITOR)
+    try:
+        copy = clone_schedule(schedule=schedule, user=person(request))
+    except InvalidInput as error:
+        messages.error(request, error.message)
+        return redirect("schedules:detail", pk)
+    messages.success(request, "This is the copy. It is disabled until you enable it.")
+    return redirect("schedules:edit", copy.pk)
 
 
 @require_POST

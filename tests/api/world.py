@@ -205,6 +205,7 @@ CALLS = [
     Call("PATCH", "schedules/{schedule}", EDITOR, body={"kind": "interval", "interval_seconds": 60}),
     Call("DELETE", "schedules/{schedule}", EDITOR, 204),
     Call("POST", "schedules/{schedule}/toggle", EDITOR, body={"enabled": False}),
+    Call("POST", "schedules/{schedule}/clone", EDITOR, 201, {}),
     Call("POST", "schedules/{schedule}/skip-next", EDITOR, body={"skip": True}),
     Call("POST", "schedules/{schedule}/run", RUNNER, 201, {}),
     Call("GET", "schedules/{schedule}/runs", VIEWER),

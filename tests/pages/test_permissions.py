@@ -112,6 +112,7 @@ DOORS = [
     done("schedules/{schedule}/edit", EDITOR, name="Other", target="process:{process}", kind="manual", timezone="UTC", enabled="on"),
     done("schedules/{schedule}/toggle", EDITOR),
     done("schedules/{schedule}/skip-next", EDITOR),
+    done("schedules/{schedule}/clone", EDITOR),
     done("schedules/{schedule}/run", RUNNER),
     seen("schedules/{schedule}/delete", EDITOR),
     done("schedules/{schedule}/delete", EDITOR),

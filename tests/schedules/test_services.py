@@ -9,11 +9,12 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from core.names import MAX_NAME
 from events.models import Event
 from history.models import Run
 from history.status import Trigger
 from schedules.models import Firing, Schedule
-from schedules.services import change_schedule, create_schedule, delete_schedule, run_now, set_enabled, skip_next
+from schedules.services import change_schedule, clone_schedule, create_schedule, delete_schedule, run_now, set_enabled, skip_next
 from threads.services import change_thread
 
 Maker = Callable[..., Any]
@@ -345,3 +346,25 @@ def test_a_new_start_moves_the_next_time_and_a_new_policy_does_not(make_schedule
     assert change_schedule(schedule=schedule, user=people.editor, overlap="skip", missed="all", retries=2).next_run_at == before
     moved = change_schedule(schedule=schedule, user=people.editor, starts_at="2031-05-04T09:30", timezone="Europe/Berlin")
     assert moved.next_run_at == datetime(2031, 5, 4, 8, tzinfo=UTC)
+
+
+def test_a_clone_has_all_of_the_original_but_its_name_and_is_disabled(make_schedule: Maker, people: Any) -> None:
+    original = make_schedule(
+        "N" * MAX_NAME, cron="5 4 * * *", overlap="skip", missed="all", jitter_seconds=9, retries=2, parameters={"a": 1}
+    )
+    copy = clone_schedule(schedule=original, user=people.editor)
+    assert (copy.name, copy.enabled, copy.next_run_at) == ("N" * (MAX_NAME - 7) + " (copy)", False, None)
+    own = {"id", "name", "enabled", "next_run_at", "next_due_at", "anchor_at", "created_at", "updated_at"}
+    fields = [field.attname for field in Schedule._meta.concrete_fields if field.attname not in own]
+    assert [getattr(copy, name) for name in fields] == [getattr(original, name) for name in fields]
+
+
+def test_of_a_clone_an_end_that_has_passed_is_left_out_and_a_single_time_is_refused(make_schedule: Maker, people: Any, at: Maker) -> None:
+    at(datetime(2026, 5, 4, tzinfo=UTC))
+    ended = make_schedule(ends_at="2026-06-01T00:00")
+    once = make_schedule(kind="once", run_at="2026-06-01T00:00")
+    at(datetime(2026, 7, 1, tzinfo=UTC))
+    assert clone_schedule(schedule=ended, user=people.editor).ends_at is None
+    with pytest.raises(InvalidInput) as refusal:
+        clone_schedule(schedule=once, user=people.editor)
+    assert list(refusal.value.fields) == ["run_at"]
