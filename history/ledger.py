@@ -316,7 +316,7 @@ def _signature(steps: Sequence[StepRun], status: Status) -> str:
 def lose_abandoned(own_host: str, is_tried_again: Callable[[StepRun, StepEnd], bool]) -> int:
     """End runs whose host has long stopped vouching for them; returns how many. A host's own runs it looks after itself.
 
-    Another run goes on with one of which each step that was lost shall be tried again.
+    Another run goes on with one of which each step that was lost, or waited for that, shall be tried again.
     """
     now = timezone.now()
     abandoned = Run.objects.filter(status__in=ALIVE, lease_expires_at__lt=now - LEASE).exclude(host_key=own_host)
@@ -329,8 +329,12 @@ def _lose(run: Run, is_tried_again: Callable[[StepRun, StepEnd], bool]) -> bool:
     steps = list(run.steps.all())
     cut_short = [step for step in steps if step.status in ALIVE]
     # One that failed before and was passed over had its attempts; whether to try it again, too, is for a person to say.
-    is_clean = bool(cut_short) and not any(step.status in BROKEN for step in steps)
-    goes_on = is_clean and all(step.thread_id and is_tried_again(step, end) for step in cut_short)
+    is_clean = not any(step.status in BROKEN for step in steps)
+    # With none cut short it may be one that waited for its next attempt.
+    is_left = bool(cut_short) or any(step.status == Status.QUEUED and step.attempt > 1 for step in steps)
+    goes_on = (
+        is_clean and is_left and run.stop_requested_at is None and all(step.thread_id and is_tried_again(step, end) for step in cut_short)
+    )
     with transaction.atomic():
         for step in cut_short:
             end_step(step, end)

@@ -142,6 +142,20 @@ def test_a_vanished_host_s_run_goes_on_here_with_its_next_attempt_when_there_are
     assert Run.objects.count() == 2
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_vanished_host_s_run_that_waited_for_its_next_attempt_has_it_elsewhere_unless_it_was_stopped(
+    engine: Engine, make_thread: Make, make_run: Make, stopped: bool
+) -> None:
+    run = make_run(make_thread("Waits", retries=1))
+    ledger.claim("far-away", 8, isolation="plain")
+    later = timezone.now() + 10 * ledger.LEASE
+    StepRun.objects.filter(run=run).update(status=Status.QUEUED, attempt=2, not_before=later, started_at=None)
+    asked = timezone.now() if stopped else None
+    Run.objects.filter(pk=run.pk).update(not_before=later, lease_expires_at=timezone.now() - 2 * ledger.LEASE, stop_requested_at=asked)
+    assert ledger.lose_abandoned("here", is_tried_again) == 1
+    assert [step.attempt for step in StepRun.objects.filter(run__retry_of=run, status=Status.QUEUED)] == ([] if stopped else [2])
+
+
 def test_a_run_whose_hosts_vanish_again_and_again_ends_with_its_last_attempt(engine: Engine, make_thread: Make, make_run: Make) -> None:
     make_run(make_thread("Unlucky", retries=2))
     for _ in range(3):
