@@ -29,6 +29,7 @@ from history.resources import curves
 from history.retrying import RetryFrom, retry_run
 from history.services import pause_run, request_stop, resume_run
 from history.shapes import ArtifactShape, LogQuery, RetryBody, RunQuery, RunShape, show_run, show_runs
+from history.why_waiting import tell_why
 
 
 def complete(rows: "QuerySet[Run]") -> "QuerySet[Run]":
@@ -84,6 +85,7 @@ class OneRun(Endpoint):
     @call("Read a run", answer=RunShape)
     def get(self, request: Request, pk: int) -> Response:
         run = fetch(complete(Run.objects.all()), caller(request), pk=pk)
+        tell_why([run])
         ahead = outlook(run)
         return Response(show_run(run) | {"progress": ahead.progress, "eta_seconds": ahead.seconds})
 

@@ -202,7 +202,7 @@ def take_what_it_left(visitor: Visitor, site: Platform, run: int) -> None:
     )
     assert downloaded(page, files.get_by_text("deep/raw.bin")) == bytes(range(256))
     log = site.call("GET", f"/api/v1/runs/{run}/log")[1]
-    assert downloaded(page, page.locator(".run-log").get_by_text("Download", exact=True)) == log
+    assert downloaded(page, page.locator(".run-log").get_by_role("link", name="Download", exact=True)) == log
     with zipfile.ZipFile(io.BytesIO(downloaded(page, page.get_by_role("link", name="Download all")))) as packed:
         assert packed.testzip() is None
         inside = {name: packed.read(name) for name in packed.namelist()}
