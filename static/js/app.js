@@ -216,20 +216,32 @@ let requests = 0;
 const busy = (change) => document.body.classList.toggle("is-busy", (requests = Math.max(0, requests + change)) > 0);
 const quiet = (ctx) => ctx?.sourceElement?.matches?.("[hx-trigger*='ps:']");
 
+// What a page was told of but could not fetch: it asks for all once more, soon, then less and less often.
+const LONGEST_WAIT = 30000;
+let patience = 1000;
+let again = 0;
+function askAgain() {
+  clearTimeout(again);
+  again = setTimeout(() => document.body.dispatchEvent(new CustomEvent("ps:resync", { bubbles: true })), patience);
+  patience = Math.min(patience * 2, LONGEST_WAIT);
+}
+addEventListener("online", askAgain);
+
 document.addEventListener("htmx:before:request", (event) => quiet(event.detail.ctx) || busy(1));
 document.addEventListener("htmx:finally:request", (event) => quiet(event.detail.ctx) || busy(-1));
-document.addEventListener("htmx:after:swap", () => { refreshTimes(); showTheme(); });
+document.addEventListener("htmx:after:swap", () => { patience = 1000; refreshTimes(); showTheme(); });
 document.addEventListener("htmx:response:error", (event) => {
   const { response, text, sourceElement } = event.detail.ctx;
   if (!quiet({ sourceElement })) dropGoodNews();
+  else if (response.status >= 500) askAgain();
   if (response.status === 422 || quiet({ sourceElement })) return;
   const words = new DOMParser().parseFromString(text ?? "", "text/html").body.querySelector("[data-message]")?.textContent.trim();
   toast({ text: words || `The server could not do that (${response.status}). Try again, or reload the page.`, tone: "bad", key: "htmx" });
 });
 document.addEventListener("htmx:error", (event) => {
-  if (event.detail.ctx?.status?.startsWith?.("error") && !quiet(event.detail.ctx)) {
-    toast({ text: "The server did not answer. Check the connection and try again.", tone: "bad", key: "htmx" });
-  }
+  if (!event.detail.ctx?.status?.startsWith?.("error")) return;
+  if (quiet(event.detail.ctx)) askAgain();
+  else toast({ text: "The server did not answer. Check the connection and try again.", tone: "bad", key: "htmx" });
 });
 
 // Start

@@ -77,6 +77,22 @@ def test_the_run_ends_in_words_also_when_the_server_is_away_at_its_end(visit: Vi
     visitor.shows_log("begun\nended\n")
 
 
+def test_news_that_could_not_be_fetched_are_asked_for_again(visit: Visit, site: Platform) -> None:
+    """The stream lives, but a request does not get through: the page must not stay as it was."""
+    run = site.run_script(WAIT + "print('begun', flush=True)\nwait('end')\n", "Missed news")["id"]
+    visitor = visit()
+    visitor.forgive(r"net::ERR_", "Failed to fetch")
+    page = visitor.page
+    visitor.go(f"/history/{run}")
+    expect(page.locator("ps-log")).to_contain_text("begun")
+    page.route(f"**/history/{run}*", lambda route: route.abort())
+    with page.expect_event("requestfailed"):
+        let_on(site, run, "end")
+    site.finished({"id": run})
+    page.unroute(f"**/history/{run}*")
+    expect(page.locator("#run-heading")).to_contain_text("Success")
+
+
 def test_two_tabs_and_another_browser_show_the_same(visit: Visit, site: Platform) -> None:
     run = site.run_script(TALKER, "Watched by three")["id"]
     visitor, other = visit(), visit()
