@@ -15,7 +15,18 @@ def family(platform: Subject) -> dict[int, str]:
     """Pids of everything that `up` started, with what each is."""
     up = platform.processes["up"].pid
     found = {up: "up"} | {pid: _kind(pid) for pid in below_pids({up})}
-    return found | {pid: KEEPER for pid in _all_pids() if f"{platform.folder}/keeper" in _words(pid)}
+    return found | dict.fromkeys(pids_with(f"{platform.folder}/keeper"), KEEPER)
+
+
+def pids_with(words: str) -> list[int]:
+    """Those with such words on their command line."""
+    return [pid for pid in _all_pids() if words in _words(pid)]
+
+
+def pid_inside(pid: int) -> int:
+    """What the process takes for its own pid: in a sandbox it is another one."""
+    found = re.search(r"^NSpid:.*?(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return int(found[1]) if found else pid
 
 
 def below_pids(ancestors: Collection[int]) -> set[int]:

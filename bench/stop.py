@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.environment import CLEAN, interpreter
 from bench.options import options
+from bench.processes import pid_inside, pids_with
 from bench.subject import Subject, subject
 from bench.table import Row, below, median, quantile, show
 
@@ -48,9 +49,11 @@ def our_stop(platform: Subject, thread: int) -> tuple[float, float, float]:
 
 
 def _pid_of(platform: Subject, run: int) -> int:
-    """As the script printed it."""
+    """The script's own pid is the one it printed; in a sandbox it has another out here."""
     log = platform.log_file(run)
-    return int(platform.until(lambda: log.exists() and log.read_text().endswith("\n") and log.read_text()))
+    printed = int(platform.until(lambda: log.exists() and log.read_text().endswith("\n") and log.read_text()))
+    [found] = [pid for pid in pids_with(f"{platform.folder}/code/") if pid_inside(pid) == printed]
+    return found
 
 
 def main() -> None:
