@@ -283,7 +283,7 @@ def _targets(scene: _Scene) -> dict[str, Any]:
     name = settings.DATABASES["default"]["NAME"] if "sqlite" in settings.DATABASES["default"]["ENGINE"] else None
     mark = f"escaped-{os.getpid()}-{time.time_ns()}"
     return {
-        "secrets": [str(scene.private / "secret"), str(layout.data_path("secret_key"))],
+        "secrets": [str(scene.private / "secret"), str(layout.data_path("secret_key")), str(layout.keeper_folder() / "key")],
         "database": str(name) if name else None,
         "neighbour": str(scene.runs / "neighbour" / "secret"),
         "outside": [str(scene.runs / mark), str(scene.private / mark), *(f"{folder}/{mark}" for folder in _EVERYBODYS)],

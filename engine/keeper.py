@@ -187,10 +187,21 @@ def _ask(request: dict[str, Any]) -> Any:
         connection.settimeout(ANSWER_SECONDS)
         try:
             connection.connect(f"/proc/self/fd/{descriptor}/socket")
-            connection.send(json.dumps(request, ensure_ascii=False).encode(errors="surrogatepass"))
+            order = {"key": _key(descriptor), **request}
+            connection.send(json.dumps(order, ensure_ascii=False).encode(errors="surrogatepass"))
             message = connection.recv(65536)
         except OSError:
             return None
         finally:
             os.close(descriptor)
     return json.loads(message) if message else None
+
+
+def _key(folder: int) -> str:
+    """What the keeper knows us by. Read each time: each keeper makes another. One of an earlier version has none and asks for none."""
+    try:
+        descriptor = os.open("key", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        return ""
+    with open(descriptor) as file:
+        return file.read()

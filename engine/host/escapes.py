@@ -4,6 +4,7 @@ Arguments: `{"secrets": [file…], "database": file, "neighbour": file, "outside
 "port": number}` as JSON, then the pid of a process of the platform.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -85,10 +86,13 @@ def become_root() -> bool:
 def ask_keeper(folder: str) -> bool:
     # A socket's address is short; and to enter a folder needs less than to open it.
     os.chdir(folder)
+    key = ""
+    with contextlib.suppress(OSError), open("key") as file:
+        key = file.read()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.settimeout(2)
         connection.connect("socket")
-        connection.send(b'{"do": "ping"}')
+        connection.send(json.dumps({"key": key, "do": "ping"}).encode())
         return bool(connection.recv(1000))
 
 

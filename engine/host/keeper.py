@@ -20,13 +20,13 @@ from core.kernel import become_subreaper, boot_id, hide_memory, renounce_privile
 from engine.host import kernel, records
 from engine.host.supervisor import Supervisor
 
-SOCKET, LOCK = "socket", "lock"
+SOCKET, LOCK, KEY = "socket", "lock", "key"
 IDLE_SECONDS = 60
 MOST_BYTES = 262_144
 
 
 class Keeper:
-    """`folder` holds the socket and the lock."""
+    """`folder` holds the socket, the lock and the key: who orders something proves by it that he may read there, as no script may."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -91,11 +91,20 @@ class Keeper:
         os.chdir(self.folder)  # A socket's address is short; a data path may not be.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(SOCKET)
+        self.key = self._make_key()
         server.bind(SOCKET)
         os.chmod(SOCKET, 0o600)
         server.listen(128)
         self.inode = os.stat(SOCKET).st_ino
         return server
+
+    def _make_key(self) -> str:
+        """A new one for each keeper. There before the socket is, and whole: who finds the socket can read it."""
+        key = os.urandom(32).hex()
+        with open(os.open(f"{KEY}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
+            file.write(key)
+        os.replace(f"{KEY}.new", KEY)
+        return key
 
     def _catch_signals(self) -> int:
         reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -121,12 +130,12 @@ class Keeper:
             message = client.recv(MOST_BYTES)
         except OSError:
             message = b""
-        if not message or self._is_script(client):
+        request = {} if not message or self._is_script(client) else json.loads(message)
+        if request.get("key") != self.key:
             self.poll.unregister(descriptor)
             del self.clients[descriptor]
             client.close()
             return
-        request = json.loads(message)
         if request["do"] == "quit" and not self.supervised:
             self.has_to_quit = True
             # Before the socket is: who finds that closed starts another keeper, which must find the lock free.
@@ -140,7 +149,10 @@ class Keeper:
             client.send(json.dumps(answer).encode())
 
     def _is_script(self, client: socket.socket) -> bool:
-        """Did a script connect, or one who is gone? Landlock does not keep it from our socket, but it bears a filter that we do not."""
+        """Did a script connect, or one who is gone? Landlock does not keep it from our socket, but it bears a filter that we do not.
+
+        A first look alone: a pid is used again, and then says nothing of who connected. What lets nobody in is the key.
+        """
         pid = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))[0]
         filters = kernel.call_filters(pid)
         return filters is None or filters > self.filters

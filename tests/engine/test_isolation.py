@@ -1,7 +1,9 @@
 """What scripts cannot get out of: attempts × levels, as root and as an ordinary user; and what a run says of its level."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from django.conf import settings as django_settings
 
 from accounts.roles import Role
 from accounts.services import ask_isolation
+from core import layout
 from engine import canary, keeper
 from engine.canary import find_out, known_report, level_in_force
 from engine.demands import team_demands
@@ -90,6 +93,26 @@ def test_a_script_reaches_nothing_beyond_its_level(reach: Callable[[str, str], s
 @pytest.mark.parametrize("who", [ROOT, ORDINARY])
 def test_without_isolation_the_same_attempts_succeed(reach: Callable[[str, str], set[str]], who: str) -> None:
     assert reach(who, PLAIN) >= REACHED_PLAIN - ({"keeper"} if who == ORDINARY else set())
+
+
+def _told_by_the_keeper(order: dict[str, Any]) -> bytes:
+    """Its answer to a process that bears no filter; nothing when it hangs up."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.settimeout(60)
+        folder = os.open(layout.keeper_folder(), os.O_RDONLY)
+        connection.connect(f"/proc/self/fd/{folder}/socket")
+        os.close(folder)
+        connection.send(json.dumps(order).encode())
+        return connection.recv(1000)
+
+
+def test_the_keeper_obeys_nobody_who_does_not_know_its_key(started_keeper: None, tmp_path: Path) -> None:
+    key, step = (layout.keeper_folder() / "key").read_text(), tmp_path / "step"
+    step.mkdir()
+    for wrong in ({}, {"key": ""}, {"key": None}, {"key": key[:-1]}):
+        assert _told_by_the_keeper({"do": "start", "folders": [str(step)], **wrong}) == b""
+    assert list(step.iterdir()) == []
+    assert json.loads(_told_by_the_keeper({"do": "ping", "key": key})) == {"supervised": 0}
 
 
 def test_a_network_that_is_on_can_be_reached(reach: Callable[..., set[str]]) -> None:
