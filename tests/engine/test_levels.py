@@ -95,6 +95,28 @@ def test_with_network_the_same_script_reaches_what_listens(each_level: str, engi
     assert (step.failure["exception"], step.failure["line"], step.failure["hint"]) == ("ConnectionRefusedError", 3, "")
 
 
+LIMITS = """
+import os, resource, subprocess, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, 300))
+other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+print(resource.prlimit(0, resource.RLIMIT_NOFILE), resource.prlimit(other.pid, resource.RLIMIT_NOFILE))
+try:
+    resource.prlimit(other.pid, resource.RLIMIT_NOFILE, (100, 100))
+    print("set")
+except PermissionError:
+    print("refused")
+other.communicate(b"x")
+"""
+
+
+def test_a_script_sets_its_own_limits_and_those_of_no_other_process(
+    each_level: str, engine: Engine, make_thread: Make, make_run: Make
+) -> None:
+    run = engine.finish(make_run(make_thread("Limits", LIMITS)))
+    expected = "set" if each_level == PLAIN else "refused"
+    assert log_of(run).decode() == f"(200, 300) (200, 300)\n{expected}\n"
+
+
 BOMB = """
 import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
