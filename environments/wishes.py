@@ -13,6 +13,8 @@ from packaging.utils import canonicalize_name
 from core.errors import InvalidInput
 
 MAX_LINES = 500
+# Of `requires-python`: as much as a build's row takes.
+MAX_REQUIRES = 200
 # The block as PEP 723 has it: every line of it is a comment.
 _BLOCK = re.compile(r"(?m)^# /// script[ \t]*$\s(?P<content>(^#(| .*)$\s?)+)^# ///[ \t]*$")
 _VERSION = re.compile(r"^3\.\d{1,2}(\.\d{1,3})?$")
@@ -46,6 +48,8 @@ def wish_of(python_version: str, requirements: str, source: str) -> Wish:
     requires = block.get("requires-python", "")
     if not isinstance(requires, str):
         raise InvalidInput.of("source", "In the script's block (PEP 723) `requires-python` is no text.")
+    if len(requires) > MAX_REQUIRES or not requires.isprintable():
+        raise InvalidInput.of("source", f"`requires-python` of the script's block (PEP 723) is no text of up to {MAX_REQUIRES} characters.")
     lines = dict.fromkeys(clean_requirements("\n".join([requirements, *given])).splitlines())
     return Wish(python_version, requires.strip(), "\n".join(lines))
 
@@ -60,7 +64,8 @@ def read_block(source: str) -> dict[str, object]:
     lines = (line[2:] if line.startswith("# ") else line[1:] for line in found[0]["content"].splitlines())
     try:
         return tomllib.loads("\n".join(lines))
-    except tomllib.TOMLDecodeError as error:
+    # A number of thousands of digits, brackets thousands deep: what Python itself says of these is no error of TOML's.
+    except (ValueError, RecursionError) as error:
         raise InvalidInput.of("source", f"The script's block (PEP 723) cannot be read: {error}.") from None
 
 
@@ -83,7 +88,7 @@ def _checked(line: str, number: int) -> str:
     requirement = _requirement(line)
     if requirement and (requirement.url is None or _is_wheel(requirement.url)):
         return line
-    shown = line[:60].encode("ascii", "replace").decode()
+    shown = "".join(char if char.isascii() and char.isprintable() else "?" for char in line[:60])
     raise InvalidInput.of(
         "requirements",
         f"Line {number} ({shown}) is no requirement such as `requests>=2.31`. Options, files and paths cannot be used here; "

@@ -128,3 +128,13 @@ def test_an_environment_whose_interpreter_became_another_is_told_of(make_wheel: 
     assert ondisk._start_fault(python.path, python.version) == ""
     assert "was made with 3.99.1" in ondisk._start_fault(python.path, "3.99.1")
     assert "does not start" in ondisk._start_fault("/nowhere/python", python.version)
+
+
+@pytest.mark.parametrize("said", ['requires-python = "\\u0000"', 'dependencies = ["\\u0000"]', f"requires-python = '{'>=3,' * 100}'",
+                                  f"many = {'9' * 5000}", f"deep = {'[' * 3000}{']' * 3000}"],
+                         ids=["NUL as a version", "NUL as a package", "long", "digits", "depth"])  # fmt: skip
+def test_a_block_that_nobody_can_read_is_told_of_and_the_thread_is_saved(make_thread: Any, said: str) -> None:
+    thread = make_thread("Block", f"# /// script\n# {said}\n# ///\nprint(1)\n")
+    build = thread.environment_build
+    assert build.status == BuildStatus.FAILED
+    assert build.error.startswith(("The script's block (PEP 723) cannot be read:", "`requires-python` of the script's", "Line 2 (?) is no"))
