@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import person
+from accounts.access import person, require_operator
 from accounts.models import Team, User
 from accounts.querysets import sees_all, teams_of
 from accounts.roles import Role
@@ -61,6 +61,8 @@ def try_levels(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def ask_least(request: HttpRequest) -> HttpResponse:
+    # Before the form says which teams there are.
+    require_operator(person(request), "The least isolation of a team")
     form = LeastForm(request.POST)
     team = attempt(form, lambda: _ask(form.cleaned_data, person(request)))
     if team is None:

@@ -156,6 +156,11 @@ def test_a_level_that_there_is_not_is_refused_beside_its_field(as_user: AsUser, 
 # Maintenance
 
 
+def test_who_is_no_operator_does_not_learn_which_teams_there_are(as_user: AsUser, people: People) -> None:
+    for team in (people.team.pk, 999_999):
+        assert as_user(people.stranger).post("/health/isolation/least", {"team": team}).status_code == 403
+
+
 def test_an_operator_begins_and_ends_maintenance_on_the_page(as_user: AsUser, people: People) -> None:
     client = as_user(people.operator)
     assert client.post("/health/maintenance", {"reason": "New disks"})["Location"] == "/health/"
