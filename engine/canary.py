@@ -38,8 +38,8 @@ _EVERYBODYS = ("/tmp", "/var/tmp")  # noqa: S108 - where a script must not write
 # What a level must keep a script from, by the names of `engine.host.escapes`; of the rest is told.
 _FILES = frozenset({"secret", "database", "neighbour", "outside", "code", "link", "environ", "root", "ptrace", "keeper", "network"})
 MUST_HOLD = {
-    BUBBLEWRAP: _FILES | {"signal", "privilege", "namespace", "processes"},
-    USER: _FILES | {"signal", "privilege", "namespace"},
+    BUBBLEWRAP: _FILES | {"mode", "signal", "privilege", "namespace", "processes"},
+    USER: _FILES | {"mode", "signal", "privilege", "namespace"},
     LANDLOCK: _FILES | {"namespace"},
     PLAIN: frozenset(),
 }

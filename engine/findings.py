@@ -14,6 +14,7 @@ DEEDS = {
     "outside": "write outside its directory",
     "code": "change code that other runs use",
     "link": "link to the platform's files",
+    "mode": "change who may read the platform's files",
     "environ": "read a platform process's environment",
     "root": "look through a platform process's files",
     "ptrace": "attach to a platform process",

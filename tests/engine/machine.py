@@ -16,12 +16,12 @@ ANYBODYS = [path for path in ("/usr/bin/python3", "/usr/local/bin/python3") if P
 REACHED: dict[tuple[str, str], set[str]] = {
     (ROOT, BUBBLEWRAP): set(),
     (ROOT, USER): {"processes"},
-    (ROOT, LANDLOCK): {"processes"},
+    (ROOT, LANDLOCK): {"processes", "mode"},
     (ORDINARY, BUBBLEWRAP): set(),
-    (ORDINARY, LANDLOCK): {"processes"},
+    (ORDINARY, LANDLOCK): {"processes", "mode"},
 }
 # At `plain` it reaches these at least: so the attempts are worth something.
-REACHED_PLAIN = {"secret", "neighbour", "outside", "code", "link", "signal", "processes", "network", "keeper"}
+REACHED_PLAIN = {"secret", "neighbour", "outside", "code", "link", "mode", "signal", "processes", "network", "keeper"}
 
 
 def reachable(who: str, level: str) -> set[str]:
