@@ -15,6 +15,7 @@ import socket
 import struct
 import sys
 import time
+from typing import Any
 
 from core.kernel import become_subreaper, boot_id, hide_memory, renounce_privileges
 from engine.host import kernel, records
@@ -129,8 +130,8 @@ class Keeper:
         try:
             message = client.recv(MOST_BYTES)
         except OSError:
-            message = b""
-        request = {} if not message or self._is_script(client) else json.loads(message)
+            message = b""  # As from one who hangs up.
+        request = {} if self._is_script(client) else _read(message)
         if request.get("key") != self.key:
             self.poll.unregister(descriptor)
             del self.clients[descriptor]
@@ -245,6 +246,15 @@ class Keeper:
         for pid in orphans:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
+
+
+def _read(message: bytes) -> dict[str, Any]:
+    """A request, empty when the message is none."""
+    try:
+        request = json.loads(message)
+    except (ValueError, RecursionError):
+        return {}
+    return request if isinstance(request, dict) else {}
 
 
 def _parent_of(pid: int) -> int:

@@ -95,14 +95,14 @@ def test_without_isolation_the_same_attempts_succeed(reach: Callable[[str, str],
     assert reach(who, PLAIN) >= REACHED_PLAIN - ({"keeper"} if who == ORDINARY else set())
 
 
-def _told_by_the_keeper(order: dict[str, Any]) -> bytes:
+def _told_by_the_keeper(order: Any) -> bytes:
     """Its answer to a process that bears no filter; nothing when it hangs up."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.settimeout(60)
         folder = os.open(layout.keeper_folder(), os.O_RDONLY)
         connection.connect(f"/proc/self/fd/{folder}/socket")
         os.close(folder)
-        connection.send(json.dumps(order).encode())
+        connection.send(order if isinstance(order, bytes) else json.dumps(order).encode())
         return connection.recv(1000)
 
 
@@ -111,6 +111,8 @@ def test_the_keeper_obeys_nobody_who_does_not_know_its_key(started_keeper: None,
     step.mkdir()
     for wrong in ({}, {"key": ""}, {"key": None}, {"key": key[:-1]}):
         assert _told_by_the_keeper({"do": "start", "folders": [str(step)], **wrong}) == b""
+    for nonsense in (b"{", b"\xff", b"[1]", b"[" * 9000):
+        assert _told_by_the_keeper(nonsense) == b""
     assert list(step.iterdir()) == []
     assert json.loads(_told_by_the_keeper({"do": "ping", "key": key})) == {"supervised": 0}
 
