@@ -109,6 +109,9 @@ def _scheduler() -> Check:
     leader = f"The clock of {clock.holder.partition('/')[0]} leads."
     if clock.late_seconds > QUEUE_STUCK_AFTER.total_seconds():
         return Check(DEGRADED, f"The scheduler is {span_words(clock.late_seconds)} late.", detail=leader)
+    if stopped := clock.stopped:
+        said = f" ({stopped.reason})" if stopped.reason else ""
+        return Check(DEGRADED, f"{stopped.by} stopped scheduling{said}.", "No due time starts a run.", leader, stopped.starts_at)
     return Check(OK, "It is on time.", detail=leader)
 
 

@@ -9,7 +9,7 @@ from accounts.access import person
 from core.admin import RecordAdmin, VerbAdmin, VerbForm, for_each, switch_actions
 from core.errors import InvalidInput
 from schedules.checks import TIMING_FIELDS
-from schedules.models import ClockLease, Firing, Schedule
+from schedules.models import ClockLease, Firing, Pause, Schedule
 from schedules.services import POLICIES, change_schedule, clone_schedule, create_schedule, delete_schedule, run_now, set_enabled
 
 
@@ -80,6 +80,14 @@ class FiringAdmin(RecordAdmin):
     list_filter = ("outcome", "schedule__team", "due_at")
     list_select_related = ("schedule", "run")
     search_fields = ("schedule__name", "reason")
+
+
+@admin.register(Pause)
+class PauseAdmin(RecordAdmin):
+    list_display = ("__str__", "starts_at", "ends_at", "by", "reason")
+    list_filter = ("schedule__team", "starts_at")
+    list_select_related = ("schedule",)
+    search_fields = ("schedule__name", "reason", "by")
 
 
 @admin.register(ClockLease)

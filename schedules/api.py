@@ -20,12 +20,24 @@ from history.services import trigger_of
 from history.shapes import RunShape
 from history.status import Kind
 from processes.models import Process
-from schedules import services
+from schedules import pauses, services
 from schedules.checks import TIMING_FIELDS
 from schedules.models import Schedule
 from schedules.preview import preview
 from schedules.querysets import last_runs, named
-from schedules.shapes import ClockShape, PreviewBody, PreviewShape, ScheduleBody, ScheduleQuery, ScheduleShape, SkipBody, ToggleBody
+from schedules.shapes import (
+    ClockShape,
+    PauseBody,
+    PauseShape,
+    PreviewBody,
+    PreviewShape,
+    ScheduleBody,
+    ScheduleQuery,
+    ScheduleShape,
+    SkipBody,
+    StopBody,
+    ToggleBody,
+)
 from schedules.status import clock_status
 from threads.models import Thread
 
@@ -139,6 +151,44 @@ class SkipNext(Endpoint):
         """Only that one: what comes due after it starts as ever."""
         schedule = _schedule(request, pk, Role.EDITOR)
         return _one(services.skip_next(schedule=schedule, user=caller(request), **self.body(SkipBody)))
+
+
+class Pauses(Endpoint):
+    @call("List a schedule's pauses", query=PageQuery, answer=PauseShape, many=True)
+    def get(self, request: Request, pk: int) -> Response:
+        """Those that are not over, the newest first."""
+        return self.paged(pauses.pauses_of(_schedule(request, pk)), lambda found: PauseShape(found, many=True).data)
+
+    @call("Pause a schedule", body=PauseBody, answer=PauseShape, status=201, refusals=WITH_CONFLICT)
+    def post(self, request: Request, pk: int) -> Response:
+        """Due times within the pause start nothing and are recorded as skipped."""
+        schedule = _schedule(request, pk, Role.EDITOR)
+        pause = pauses.pause_schedule(schedule=schedule, user=caller(request), **self.body(PauseBody))
+        return Response(PauseShape(pause).data, status=201)
+
+
+class OnePause(Endpoint):
+    @call("End a pause", status=204)
+    def delete(self, request: Request, pk: int, pause: int) -> Response:
+        """At once; one that has not begun is taken back."""
+        pauses.end_pause(schedule=_schedule(request, pk, Role.EDITOR), pause_id=pause, user=caller(request))
+        return Response(status=204)
+
+
+class Stop(Endpoint):
+    @call("Stop scheduling as a whole", body=StopBody, answer=PauseShape, status=201, refusals=(400, 401, 403, 409, 429))
+    def post(self, request: Request) -> Response:
+        """For operators. No due time starts a run until it goes on again; what runs goes on."""
+        return Response(PauseShape(pauses.stop_scheduling(user=caller(request), **self.body(StopBody))).data, status=201)
+
+
+class Start(Endpoint):
+    @call("Let scheduling go on", body=Nothing, status=204, refusals=(400, 401, 403, 409, 429))
+    def post(self, request: Request) -> Response:
+        """For operators."""
+        self.body(Nothing)
+        pauses.start_scheduling(user=caller(request))
+        return Response(status=204)
 
 
 class RunNow(Endpoint):

@@ -23,6 +23,7 @@ from processes.models import Step
 from schedules.ledger import schedule_event
 from schedules.models import Firing, Outcome, Overlap, Schedule, ScheduleKind
 from schedules.overlaps import Standing
+from schedules.pauses import Pauses
 from schedules.policies import Skip, Verdict, due_of, judge
 from schedules.timing import Timing, arrears
 
@@ -98,15 +99,16 @@ def _fire_alone(schedule: Schedule) -> set[int]:
 
 def _plan_all(due: Sequence[Schedule]) -> list[Plan]:
     steps = steps_of(schedule.process for schedule in due if schedule.process)
-    return [_plan(schedule, steps) for schedule in due]
+    pauses = Pauses.of(due, timezone.now())
+    return [_plan(schedule, steps, pauses) for schedule in due]
 
 
-def _plan(schedule: Schedule, steps: Mapping[int, Sequence[Step]]) -> Plan:
+def _plan(schedule: Schedule, steps: Mapping[int, Sequence[Step]], pauses: Pauses) -> Plan:
     now = timezone.now()
     try:
         timing = Timing.of(schedule, seed=schedule.pk)
         due = arrears(timing, due_of(schedule, schedule.next_run_at or now), now)
-        verdict = judge(schedule, timing, due, now)
+        verdict = judge(schedule, timing, due, now, lambda at: pauses.refusal(schedule, at, now))
         run, refusal = _run_of(schedule, steps)
     except (OperationalError, InterfaceError):
         raise

@@ -242,6 +242,31 @@ def wall_notes(text: str, zone_name: str) -> list[str]:
     return []
 
 
+class StopForm(forms.Form):
+    """Why nothing starts."""
+
+    reason = forms.CharField(
+        required=False, help_text="The record of each due time will say it.", widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+
+
+class PauseForm(StopForm):
+    """From when to when."""
+
+    starts_at = forms.CharField(
+        label="From",
+        required=False,
+        help_text="In the schedule's time zone. Empty: from now.",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}),
+    )
+    ends_at = forms.CharField(
+        label="Until",
+        required=False,
+        help_text="In the schedule's time zone. Empty: until somebody ends it.",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}),
+    )
+
+
 def _initial_of(schedule: Schedule) -> dict[str, Any]:
     target = f"thread:{schedule.thread_id}" if schedule.thread_id else f"process:{schedule.process_id}"
     number, unit = _in_units(schedule.interval_seconds) if schedule.interval_seconds else ("1", "hours")

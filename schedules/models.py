@@ -1,5 +1,6 @@
 """Schedules, and what became of each of their due times."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_INTERVAL_SECONDS = 366 * 86400
 MAX_JITTER_SECONDS = 86400
+MAX_REASON = 200
 
 
 class ScheduleKind(models.TextChoices):
@@ -88,6 +90,7 @@ class Schedule(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     firings: "RelatedManager[Firing]"
+    pauses: "RelatedManager[Pause]"
     objects = TeamQuerySet["Schedule"].as_manager()
 
     class Meta:
@@ -158,6 +161,36 @@ class Firing(models.Model):
 
     def __str__(self) -> str:
         return f"{self.schedule} at {self.due_at:%Y-%m-%d %H:%M:%S}"
+
+
+class Pause(models.Model):
+    """From `starts_at` to before `ends_at` (None: until somebody ends it) no due time of the schedule starts a run.
+
+    Without a schedule it holds for all: scheduling is stopped as a whole.
+    """
+
+    schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="pauses", null=True, blank=True)
+    starts_at = models.DateTimeField(default=now)
+    ends_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=MAX_REASON, blank=True)
+    by = models.CharField(max_length=150)
+    created_at = models.DateTimeField(default=now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["starts_at", "pk"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(ends_at=None) | Q(starts_at__lt=F("ends_at")), name="pause_ends_after_its_start")
+        ]
+
+    def __str__(self) -> str:
+        return f"Pause of {self.schedule or 'all schedules'}"
+
+    def covers(self, moment: datetime) -> bool:
+        return self.starts_at <= moment and (self.ends_at is None or moment < self.ends_at)
+
+    @property
+    def is_on(self) -> bool:
+        return self.covers(now())
 
 
 class ClockLease(models.Model):

@@ -1,6 +1,6 @@
 """What becomes of due times that have come: which start, which do not and why. Pure but for the schedule it reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -40,14 +40,17 @@ def due_of(schedule: Schedule, start: datetime) -> datetime:
     return (schedule.next_due_at if schedule.jitter_seconds else None) or start
 
 
-def judge(schedule: Schedule, timing: Timing, due: Arrears, now: datetime) -> Verdict:
-    """By the schedule's `missed` policy, and by the wish to leave out one time."""
+def judge(schedule: Schedule, timing: Timing, due: Arrears, now: datetime, paused: Callable[[datetime], str]) -> Verdict:
+    """By the schedule's `missed` policy, by its pauses (`paused` says why a due time is covered), and by the wish to leave out one time."""
     late = {at: now - timing.start_of(at) for at in due.times}
     starting, passed = _starting(schedule.missed, due.times, late)
     if schedule.missed == Missed.ALL:
         skips = [Skip(at, TOO_MANY, covers) for at, covers in due.earlier]
     else:
         skips = _passed_over(due, passed, NOT_RUNNING if late[due.times[0]] > GRACE else OVERTAKEN)
+    refusals = {at: paused(at) for at in starting}
+    skips += [Skip(at, refusal) for at, refusal in refusals.items() if refusal]
+    starting = [at for at in starting if not refusals[at]]
     if schedule.skip_next_by and starting:
         skips.append(Skip(starting[0], f"{schedule.skip_next_by} wanted this time left out."))
         starting = starting[1:]

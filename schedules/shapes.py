@@ -9,7 +9,7 @@ from core.endpoint import PageQuery, Strict
 from core.fields import Id, Parameters, Text, Whole
 from history.orders import MAX_PRIORITY
 from history.status import Kind
-from schedules.models import MAX_INTERVAL_SECONDS, MAX_JITTER_SECONDS, Missed, Overlap, Schedule, ScheduleKind
+from schedules.models import MAX_INTERVAL_SECONDS, MAX_JITTER_SECONDS, MAX_REASON, Missed, Overlap, Pause, Schedule, ScheduleKind
 from schedules.preview import MAX_COUNT
 from threads.limits import MAX_TIMEOUT_SECONDS
 from threads.repeats import MAX_RETRIES
@@ -111,6 +111,25 @@ class SkipBody(Strict):
     skip = serializers.BooleanField(required=False, default=True, help_text="False: not after all.")
 
 
+class PauseShape(serializers.ModelSerializer[Pause]):
+    ends_at = serializers.DateTimeField(allow_null=True, help_text="Null: until somebody ends it.")
+
+    class Meta:
+        model = Pause
+        fields: ClassVar = ["id", "starts_at", "ends_at", "reason", "by", "created_at"]
+
+
+class StopBody(Strict):
+    reason = Text(required=False, allow_blank=True, max_length=MAX_REASON, default="", help_text="What the record of due times says.")
+
+
+class PauseBody(StopBody):
+    starts_at = Text(required=False, allow_null=True, allow_blank=True, max_length=50, default=None, help_text="Now when left out.")
+    ends_at = Text(
+        required=False, allow_null=True, allow_blank=True, max_length=50, default=None, help_text="Until somebody ends it when left out."
+    )
+
+
 class ScheduleQuery(PageQuery):
     team = Text(required=False, max_length=60, help_text="The team's slug.")
     thread = Id(required=False)
@@ -133,3 +152,4 @@ class ClockShape(serializers.Serializer[Any]):
     due = serializers.IntegerField(help_text="Due times that have come and were not started yet.")
     late_seconds = serializers.FloatField()
     next = ComingShape(many=True)
+    stopped = PauseShape(allow_null=True, help_text="Who stopped scheduling as a whole; null while it goes on.")

@@ -6,12 +6,16 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from schedules.lease import LEASE_SECONDS, is_known_dead
-from schedules.models import ClockLease, Schedule
+from schedules.models import ClockLease, Pause, Schedule
+from schedules.pauses import standstill
 
 
 @dataclass(frozen=True, slots=True)
 class ClockStatus:
-    """`due`: schedules whose time has come and that were not started yet, the oldest by `late_seconds`; `next`: the next due time."""
+    """`due`: schedules whose time has come and that were not started yet, the oldest by `late_seconds`; `next`: the next due time.
+
+    `stopped` is who stopped scheduling as a whole, None while it goes on.
+    """
 
     running: bool
     holder: str
@@ -19,10 +23,11 @@ class ClockStatus:
     due: int
     late_seconds: float
     next: datetime | None
+    stopped: Pause | None
 
 
 def clock_status() -> ClockStatus:
-    """The scheduler's state as its rows tell it; three small queries."""
+    """The scheduler's state as its rows tell it; four small queries."""
     now = timezone.now()
     lease = ClockLease.objects.filter(name="clock").first()
     waiting = Schedule.objects.filter(enabled=True, next_run_at__isnull=False).order_by("next_run_at")
@@ -35,6 +40,7 @@ def clock_status() -> ClockStatus:
         due=overdue.count() if oldest else 0,
         late_seconds=max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
         next=waiting.filter(next_run_at__gt=now).values_list("next_run_at", flat=True).first(),
+        stopped=standstill(),
     )
 
 

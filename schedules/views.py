@@ -21,6 +21,7 @@ from core.text import search_words
 from history.models import Run
 from schedules.forms import ScheduleForm, notes_of_once, shown_at_fields, timing_of
 from schedules.models import Firing, Schedule, ScheduleKind
+from schedules.pauses import pauses_of
 from schedules.policies import due_of
 from schedules.preview import description_of, preview, rules_of
 from schedules.querysets import last_runs, named
@@ -145,6 +146,7 @@ def schedule_of(request: HttpRequest, pk: int, role: Role = Role.VIEWER) -> Sche
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One schedule with its due times: for each its run, or why there was none."""
     schedule = schedule_of(request, pk)
+    pauses = list(pauses_of(schedule))
     page = page_of(schedule.firings.select_related("run"), Cursor.parse(request.GET.get("cursor", "")), FIRINGS_SHOWN)
     context = {
         "schedule": schedule,
@@ -152,6 +154,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "rules": rules_of(schedule),
         "trigger_url": f"{settings.PUBLIC_URL}/api/v1/schedules/{schedule.pk}/run",
         "next_times": _next_times(schedule),
+        "pauses": pauses,
+        "is_paused": any(pause.is_on for pause in pauses),
         "page": page,
         "runs": list(Run.objects.filter(schedule_id=schedule.pk).order_by("-pk")[:RUNS_SHOWN]),
         **abilities(person(request), schedule.team),

@@ -37,7 +37,7 @@ def test_every_address_and_method_is_listed() -> None:
 
 def _filled(call: Call) -> str:
     return call.path.format(
-        **dict.fromkeys(("team", "folder", "thread", "process", "schedule", "run", "key", "member", "variable", "environment"), 1)
+        **dict.fromkeys(("team", "folder", "thread", "process", "schedule", "run", "key", "member", "variable", "environment", "pause"), 1)
     )
 
 

@@ -12,6 +12,7 @@ from history.models import Artifact, Run
 from history.services import queue_run
 from history.status import Trigger
 from processes.services import StepPlan, create_process
+from schedules.pauses import pause_schedule
 from schedules.services import create_schedule
 from threads.models import Thread
 from threads.services import create_folder, create_thread
@@ -207,6 +208,11 @@ CALLS = [
     Call("POST", "schedules/{schedule}/toggle", EDITOR, body={"enabled": False}),
     Call("POST", "schedules/{schedule}/clone", EDITOR, 201, {}),
     Call("POST", "schedules/{schedule}/skip-next", EDITOR, body={"skip": True}),
+    Call("GET", "schedules/{schedule}/pauses", VIEWER),
+    Call("POST", "schedules/{schedule}/pauses", EDITOR, 201, {"ends_at": "2099-01-01T00:00:00Z", "reason": "New disks"}),
+    Call("DELETE", "schedules/{schedule}/pauses/{pause}", EDITOR, 204),
+    Call("POST", "schedules/stop", SPECIAL, 201, {"reason": "New disks"}),
+    Call("POST", "schedules/start", SPECIAL, 409, {}),
     Call("POST", "schedules/{schedule}/run", RUNNER, 201, {}),
     Call("GET", "schedules/{schedule}/runs", VIEWER),
     Call("GET", "runs", ALL),
@@ -265,6 +271,7 @@ def build(people: Any) -> World:
         "thread": thread,
         "process": process,
         "schedule": schedule,
+        "pause": pause_schedule(schedule=schedule, user=editor, reason="Stock-taking"),
         "run": run,
         "key": key,
         "variable": variable,

@@ -138,7 +138,7 @@ def test_every_page_has_its_picture(things: dict[str, int]) -> None:
     """Pages that are whole pages; pieces of pages, downloads and verbs are none."""
     pieces = {"runs", "versions", "library", "step", "log", "files", "file", "preview", "logout", "login", "environment", "banner"}
     verbs = {"create", "upload", "new_folder", "delete_folder", "draft", "save", "settings", "restore", "toggle", "run", "stop", "again"}
-    verbs |= {"skip_next", "clone"}
+    verbs |= {"skip_next", "clone", "end_pause", "start"}
     verbs |= {"set_variable", "delete_variable", "set_environment", "rebuild_environment", "add_requirement"}
     verbs |= {"try-levels", "ask-least", "begin-maintenance", "end-maintenance", "check", "rebuild", "collect", "pause", "resume", "retry"}
     starts = {"start_thread", "start_process"}

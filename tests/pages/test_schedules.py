@@ -233,3 +233,40 @@ def test_one_that_ran_its_only_time_is_done_and_has_no_switch(people: People, as
         page = client.get(address).content.decode()
         assert toggle not in page
         assert "Done" in page
+
+
+# Pauses
+
+
+def test_an_editor_pauses_a_schedule_and_ends_the_pause_on_its_page(people: People, as_user: AsUser, make_schedule: Make) -> None:
+    schedule, client = make_schedule(timezone="Europe/Berlin"), as_user(people.editor)
+    page = reverse("schedules:detail", args=[schedule.pk])
+    assert client.post(f"{page}/pause", {"reason": "Stock-taking", "ends_at": "2099-01-01T12:00"})["Location"] == page
+    shown = client.get(page).content.decode()
+    assert "Paused until" in shown and "Stock-taking" in shown and "2099" in shown
+    assert client.post(f"{page}/pauses/{schedule.pauses.get().pk}/end")["Location"] == page
+    assert "Stock-taking" not in client.get(page).content.decode()
+    # Once more, as by a second click.
+    assert client.post(f"{page}/pauses/{schedule.pauses.get().pk}/end")["Location"] == page
+
+
+def test_a_pause_that_cannot_be_is_told_by_its_field_and_nothing_typed_is_lost(
+    people: People, as_user: AsUser, make_schedule: Make
+) -> None:
+    page = reverse("schedules:pause", args=[make_schedule().pk])
+    answer = as_user(people.editor).post(page, {"reason": "Stock-taking", "starts_at": "yesterday", "ends_at": "2020-01-01T00:00"})
+    shown = answer.content.decode()
+    assert answer.status_code == 422
+    assert "Use a date and time like" in shown and "It would be over before it begins" not in shown
+    assert "Stock-taking" in shown and "2020-01-01T00:00" in shown
+
+
+def test_an_operator_stops_and_starts_scheduling_and_everybody_sees_it(people: People, as_user: AsUser, make_schedule: Make) -> None:
+    make_schedule()
+    operator = as_user(people.operator)
+    assert operator.post("/schedules/stop", {"reason": "New disks"})["Location"] == "/schedules/"
+    assert operator.post("/schedules/stop").status_code == 422
+    shown = as_user(people.viewer).get("/schedules/").content.decode()
+    assert "Scheduling is stopped." in shown and "New disks" in shown and "Let it go on" not in shown
+    assert as_user(people.operator).post("/schedules/start")["Location"] == "/schedules/"
+    assert "Scheduling is stopped." not in as_user(people.viewer).get("/schedules/").content.decode()

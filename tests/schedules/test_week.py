@@ -14,7 +14,7 @@ from history.status import Status
 from schedules import firing
 from schedules.clock import Clock
 from schedules.lease import Lease
-from schedules.models import Firing, Missed, Outcome, Overlap, Schedule, ScheduleKind
+from schedules.models import Firing, Missed, Outcome, Overlap, Pause, Schedule, ScheduleKind
 from schedules.timing import Timing
 
 Maker = Callable[..., Any]
@@ -81,9 +81,9 @@ class Week:
 
 
 def schedules_of(dice: random.Random, team: Any, targets: list[Any]) -> Iterator[Schedule]:
-    """Of all kinds that come due by themselves and of all policies, some of them off."""
+    """Of all kinds and policies, some of them off."""
     for number in range(SCHEDULES):
-        kind = dice.choice([ScheduleKind.CRON, ScheduleKind.CRON, ScheduleKind.INTERVAL, ScheduleKind.ONCE, ScheduleKind.MANUAL])
+        kind = dice.choice([ScheduleKind.CRON, ScheduleKind.CRON, ScheduleKind.INTERVAL, *ScheduleKind])
         repeats = kind in (ScheduleKind.CRON, ScheduleKind.INTERVAL)
         row = Schedule(
             team=team, name=f"S{number}", thread=dice.choice(targets), kind=kind, anchor_at=START, timezone=dice.choice(ZONES),
@@ -106,6 +106,11 @@ def define(dice: random.Random, team: Any, targets: list[Any]) -> list[Schedule]
         if row.enabled and (due := timing.next_after(START)):
             row.next_due_at, row.next_run_at = due, timing.start_of(due)
     Schedule.objects.bulk_update(rows, ["next_due_at", "next_run_at"])
+    windows = [(row, START + dice.random() * (END - START)) for row in dice.sample(rows, len(rows) // 5)]
+    windows.append((None, START + timedelta(days=3)))
+    Pause.objects.bulk_create(
+        Pause(schedule=row, starts_at=start, ends_at=start + timedelta(hours=12), by="editor") for row, start in windows
+    )
     return rows
 
 
@@ -121,11 +126,16 @@ def test_every_due_time_of_a_week_has_one_firing_and_every_fired_one_a_run(
 ) -> None:
     week = Week(1, monkeypatch)
     rows = define(week.dice, people.team, [make_thread("One"), make_thread("Two")])
-    now = START
+    now, begun = START, [START]
+    firing.set_off_startups(START)
     while now < END:
         # Now and then the platform is down for some hours.
-        now = min(END, now + (timedelta(hours=9) if week.dice.random() < 0.02 else STEP))
+        is_down = week.dice.random() < 0.02
+        now = min(END, now + (timedelta(hours=9) if is_down else STEP))
         at(now)
+        if is_down:
+            begun.append(now)
+            firing.set_off_startups(now)
         week.turn()
         end_some(week.dice, now)
     for _ in range(50):
@@ -136,11 +146,16 @@ def test_every_due_time_of_a_week_has_one_firing_and_every_fired_one_a_run(
     for row in rows:
         recorded = list(Firing.objects.filter(schedule=row).order_by("due_at"))
         timing = Timing.of(row, seed=row.pk)
-        due = [] if not row.enabled else due_times(timing)
-        assert [firing.due_at for firing in recorded] == due, (row.pk, row.kind, row.missed)
+        due = begun if row.kind == ScheduleKind.STARTUP else due_times(timing)
+        assert [firing.due_at for firing in recorded] == (due if row.enabled else []), (row.pk, row.kind, row.missed)
     fired = Firing.objects.filter(outcome=Outcome.FIRED)
     assert fired.exclude(run=None).count() == fired.count() == Run.objects.count() > 1000
     assert not Firing.objects.filter(outcome=Outcome.SKIPPED, run__isnull=False).exists()
+    for pause in Pause.objects.all():
+        within = fired.filter(due_at__gte=pause.starts_at, due_at__lt=pause.ends_at)
+        assert not (within.filter(schedule=pause.schedule) if pause.schedule else within).exists()
+    assert Firing.objects.filter(reason__contains="paused").exists()
+    assert Firing.objects.filter(reason__contains="stopped scheduling").exists()
     assert sum(Schedule.objects.values_list("run_count", flat=True)) == fired.count()
 
 
