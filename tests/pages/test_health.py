@@ -22,6 +22,7 @@ from operations import health
 from operations.isolation import attempts_table, levels_of_hosts
 from operations.parts import environments_check
 from schedules.models import ClockLease
+from schedules.pauses import stop_scheduling
 from tests.conftest import People
 from threads.models import Thread
 
@@ -82,6 +83,8 @@ def test_it_is_well_when_all_is_well(as_user: AsUser, people: People, tried: Any
     page = text_of(as_user(people.viewer).get("/health/"))
     assert "All is well." in page
     assert "Attention" not in page
+    stop_scheduling(user=people.operator, reason="New disks")
+    assert "operator stopped scheduling (New disks)." in text_of(as_user(people.viewer).get("/health/"))
 
 
 def test_an_environment_that_a_thread_uses_and_that_is_broken_is_told_of(make_thread: Make, db: None) -> None:
