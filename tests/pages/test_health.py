@@ -84,6 +84,7 @@ def test_it_is_well_when_all_is_well(as_user: AsUser, people: People, tried: Any
     assert "All is well." in page
     assert "Attention" not in page
     stop_scheduling(user=people.operator, reason="New disks")
+    health.memory.forget()
     assert "operator stopped scheduling (New disks)." in text_of(as_user(people.viewer).get("/health/"))
 
 
