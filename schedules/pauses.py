@@ -56,6 +56,13 @@ def pauses_of(schedule: Schedule) -> "QuerySet[Pause]":
     return schedule.pauses.filter(Q(ends_at=None) | Q(ends_at__gt=clock.now())).order_by("starts_at", "pk")
 
 
+def paused_now(schedules: Sequence[Schedule]) -> set[int]:
+    """The ids of those that a pause of their own keeps from starting at this moment; one query."""
+    now = clock.now()
+    rows = Pause.objects.filter(Q(ends_at=None) | Q(ends_at__gt=now), schedule__in=schedules, starts_at__lte=now)
+    return {pk for pk in rows.values_list("schedule_id", flat=True) if pk}
+
+
 def standstill() -> Pause | None:
     """Who stopped scheduling as a whole, since when and why; None while it goes on."""
     now = clock.now()

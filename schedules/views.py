@@ -21,7 +21,7 @@ from core.text import search_words
 from history.models import Run
 from schedules.forms import ScheduleForm, notes_of_once, shown_at_fields, timing_of
 from schedules.models import Firing, Schedule, ScheduleKind
-from schedules.pauses import pauses_of
+from schedules.pauses import paused_now, pauses_of
 from schedules.policies import due_of
 from schedules.preview import description_of, preview, rules_of
 from schedules.querysets import last_runs, named
@@ -65,13 +65,14 @@ def _abilities(request: HttpRequest) -> dict[Role, set[int]]:
 
 
 def _rows(schedules: list[Schedule], able: dict[Role, set[int]]) -> list[dict[str, Any]]:
-    runs, firings = last_runs(schedules), newest_related(schedules, "firings")
+    runs, firings, paused = last_runs(schedules), newest_related(schedules, "firings"), paused_now(schedules)
     return [
         {
             "schedule": schedule,
             "words": words_of(schedule),
             "run": runs.get(schedule.pk),
             "firing": firings.get(schedule.pk),
+            "is_paused": schedule.pk in paused,
             "may_run": schedule.team_id in able[Role.RUNNER],
             "may_edit": schedule.team_id in able[Role.EDITOR],
         }

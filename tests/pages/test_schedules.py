@@ -243,6 +243,7 @@ def test_an_editor_pauses_a_schedule_and_ends_the_pause_on_its_page(people: Peop
     page = reverse("schedules:detail", args=[schedule.pk])
     assert client.post(f"{page}/pause", {"reason": "Stock-taking", "ends_at": "2099-01-01T12:00"})["Location"] == page
     shown = client.get(page).content.decode()
+    assert "It is paused" in shown and "Paused</span>" in client.get("/schedules/").content.decode()
     assert "Paused until" in shown and "Stock-taking" in shown and "2099" in shown
     assert client.post(f"{page}/pauses/{schedule.pauses.get().pk}/end")["Location"] == page
     assert "Stock-taking" not in client.get(page).content.decode()
