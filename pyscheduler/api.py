@@ -64,6 +64,7 @@ urlpatterns = [
     _at("schedules/preview", schedules_api.Preview),
     _at("schedules/stop", schedules_api.Stop),
     _at("schedules/start", schedules_api.Start),
+    _at("schedules/templates", schedules_api.Templates),
     _at("schedules/<int:pk>", schedules_api.OneSchedule),
     _at("schedules/<int:pk>/toggle", schedules_api.Toggle),
     _at("schedules/<int:pk>/clone", schedules_api.Clone),

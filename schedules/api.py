@@ -36,9 +36,11 @@ from schedules.shapes import (
     ScheduleShape,
     SkipBody,
     StopBody,
+    TemplatesShape,
     ToggleBody,
 )
 from schedules.status import clock_status
+from schedules.templates import TEMPLATES
 from threads.models import Thread
 
 COMING = 10
@@ -227,3 +229,10 @@ class Preview(Endpoint):
         """The next times of a schedule that is not saved, in its own zone; what it means in words; and what clock changes do to it."""
         given = self.body(PreviewBody)
         return Response(asdict(preview(**{name: given[name] for name in PREVIEWED if name in given})))
+
+
+class Templates(Endpoint):
+    @call("List the templates of schedules", answer=TemplatesShape, refusals=(401, 429))
+    def get(self, request: Request) -> Response:
+        """Timings that people often want. A schedule made from one keeps the expression alone."""
+        return Response(TemplatesShape({"templates": TEMPLATES}).data)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.db.models import Value
@@ -23,6 +24,7 @@ from schedules.checks import REPEATING
 from schedules.models import Missed, Overlap, Schedule, ScheduleKind
 from schedules.preview import preview
 from schedules.services import POLICIES
+from schedules.templates import TEMPLATES, Template, template_of
 from schedules.zones import instant_of, zone_names, zone_of, zone_to_show
 from threads.forms import LimitField
 from threads.models import Thread
@@ -88,9 +90,15 @@ class ScheduleForm(forms.Form):
     priority = forms.IntegerField(required=False, initial=0, widget=forms.NumberInput(attrs={"inputmode": "numeric"}))
     enabled = forms.BooleanField(required=False, initial=True)
 
-    def __init__(self, data: QueryDict | None = None, *, user: User, schedule: Schedule | None = None, target: str = "") -> None:
-        self.user, self.schedule = user, schedule
-        super().__init__(data, initial=_initial_of(schedule) if schedule else {"target": target})
+    def __init__(
+        self, data: QueryDict | None = None, *, user: User, schedule: Schedule | None = None, target: str = "", template: str = ""
+    ) -> None:
+        """`target` as `thread:5` and `template` by its key are what a form begins with; an unknown one changes nothing."""
+        self.user, self.schedule, self.wanted_target = user, schedule, target
+        initial = _initial_of(schedule) if schedule else {"target": target}
+        if wanted := template_of(template):
+            initial |= {"kind": ScheduleKind.CRON, "cron": wanted.cron}
+        super().__init__(data, initial=initial)
         if data is not None:
             self._ask_for_the_kind(data.get("kind", ""))
         # Read when they are shown or checked; the preview does neither.
@@ -165,6 +173,12 @@ class ScheduleForm(forms.Form):
     def has_limits(self) -> bool:
         names = ("priority", "retries", "timeout_seconds")
         return bool(self.pairs) or any(self[name].errors or self[name].value() not in (None, "", 0, "0") for name in names)
+
+    @property
+    def templates(self) -> list[tuple[Template, str]]:
+        """Each with the address of this same form that begins with it: it works without a script, too."""
+        kept = {"target": self.wanted_target} if self.wanted_target else {}
+        return [(template, f"?{urlencode(kept | {'template': template.key})}") for template in TEMPLATES]
 
     @property
     def zones(self) -> list[str]:

@@ -103,6 +103,17 @@ class PreviewShape(serializers.Serializer[Any]):
     notes = serializers.ListField(child=serializers.CharField())
 
 
+class TemplateShape(serializers.Serializer[Any]):
+    key = serializers.CharField()
+    name = serializers.CharField()
+    cron = serializers.CharField()
+    words = serializers.CharField(help_text="When it runs, in the schedule's zone.")
+
+
+class TemplatesShape(serializers.Serializer[Any]):
+    templates = TemplateShape(many=True)
+
+
 class ToggleBody(Strict):
     enabled = serializers.BooleanField(required=False, help_text="The other of what it is when left out.")
 

@@ -27,6 +27,7 @@ from schedules.preview import description_of, preview, rules_of
 from schedules.querysets import last_runs, named
 from schedules.services import change_schedule, clone_schedule, create_schedule, delete_schedule, run_now, set_enabled, skip_next
 from schedules.status import clock_status
+from schedules.templates import TEMPLATES
 from schedules.timing import Timing
 
 PER_PAGE = 50
@@ -55,6 +56,7 @@ def list_context(request: HttpRequest) -> dict[str, Any]:
         "text": text,
         "kind": kind,
         "kinds": ScheduleKind.choices,
+        "templates": TEMPLATES,
         "may_edit": bool(able[Role.EDITOR]),
         "clock": clock_status(),
     }
@@ -93,7 +95,8 @@ def new(request: HttpRequest) -> HttpResponse:
     user = person(request)
     require_somewhere(user, Role.EDITOR)
     if request.method != "POST":
-        return render(request, FORM, form_context(ScheduleForm(user=user, target=request.GET.get("target", ""))))
+        target, template = (request.GET.get(name, "") for name in ("target", "template"))
+        return render(request, FORM, form_context(ScheduleForm(user=user, target=target, template=template)))
     form = ScheduleForm(request.POST, user=user)
     schedule = attempt(form, lambda: _created(form), shown_at_fields)
     if schedule is None:
@@ -111,7 +114,8 @@ def _created(form: ScheduleForm) -> Schedule:
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     schedule = schedule_of(request, pk, Role.EDITOR)
     if request.method != "POST":
-        return render(request, FORM, form_context(ScheduleForm(user=person(request), schedule=schedule)))
+        template = request.GET.get("template", "")
+        return render(request, FORM, form_context(ScheduleForm(user=person(request), schedule=schedule, template=template)))
     form = ScheduleForm(request.POST, user=person(request), schedule=schedule)
     if attempt(form, lambda: change_schedule(schedule=schedule, user=form.user, **form.values()), shown_at_fields) is None:
         return render(request, FORM, form_context(form), status=422)

@@ -1,4 +1,4 @@
-// The form of a schedule: examples fill the cron field, a new one begins in the browser's zone with a time soon to come.
+// The form of a schedule: templates and examples fill the cron field, a new one begins in the browser's zone with a time soon to come.
 // The preview is asked from the server by htmx whenever the form changes.
 
 const form = document.getElementById("schedule-form");
@@ -6,7 +6,9 @@ const changed = () => form.dispatchEvent(new CustomEvent("ps:changed", { bubbles
 
 document.addEventListener("click", (event) => {
   const example = event.target.closest("[data-cron]");
-  if (!example) return;
+  if (!example || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  // A template is a link for those without a script; with one, nothing that is typed already is lost.
+  event.preventDefault();
   form.elements.cron.value = example.dataset.cron;
   changed();
   form.elements.cron.focus();

@@ -182,6 +182,7 @@ CALLS = [
         NAMED,
     ),
     Call("GET", "schedules/status", ALL),
+    Call("GET", "schedules/templates", ALL),
     Call(
         "POST",
         "schedules/preview",
