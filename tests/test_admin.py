@@ -18,7 +18,8 @@ from history.models import Artifact, Drain, Host, Run, StepRun
 from history.status import Status
 from operations.models import Milestone
 from processes.models import Process
-from schedules.models import ClockLease, Firing, Schedule
+from schedules.models import ClockLease, Firing, Pause, Schedule
+from schedules.pauses import pause_schedule
 from schedules.services import create_schedule
 from tests import browser
 from threads.models import Folder, Thread, ThreadVersion
@@ -56,6 +57,7 @@ def full(people, make_thread, make_process, make_run):
     schedule = create_schedule(team=people.team, user=people.editor, name="Hourly", target=process, kind="interval", interval_seconds=3600)
     run = make_run(process)
     Firing.objects.create(schedule=schedule, due_at=timezone.now(), outcome="fired", run=run)
+    pause_schedule(schedule=schedule, user=people.editor, reason="Stock-taking")
     Artifact.objects.create(run=run, path="out.csv", size_bytes=3, modified_at=timezone.now())
     Host.objects.create(key="here")
     Drain.objects.create(pk=1, reason="Upgrade")
@@ -89,7 +91,7 @@ def test_nobody_else_gets_in(as_user, people, client):
     assert as_user(people.owner).get(address(Run, "changelist")).status_code == 302
 
 
-@pytest.mark.parametrize("model", [Run, StepRun, Artifact, Firing, AuditEntry, Event, ThreadVersion, Host])
+@pytest.mark.parametrize("model", [Run, StepRun, Artifact, Firing, Pause, AuditEntry, Event, ThreadVersion, Host])
 def test_the_record_cannot_be_changed(operator, full, model):
     row = model._default_manager.first()
     assert operator.post(address(model, "change", row.pk), {}).status_code == 403
