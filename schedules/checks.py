@@ -102,13 +102,7 @@ class TimingInput:
 
     def _bound(self, field: str, now: datetime) -> datetime | None:
         """The first or the last moment of the schedule, None for none."""
-        given = getattr(self, field)
-        if given is None or given == "":
-            return None
-        moment = read_moment(given, self.timezone, field)
-        if moment - now > _FARTHEST:
-            raise InvalidInput.of(field, "That is more than 100 years ahead.")
-        return moment
+        return read_bound(getattr(self, field), self.timezone, field, now)
 
     def _ends_at(self, now: datetime) -> datetime | None:
         end = self._bound("ends_at", now)
@@ -123,6 +117,16 @@ class TimingInput:
         if start and start >= end:
             raise InvalidInput.of("ends_at", "It would end before it starts; choose a later end.")
         return end
+
+
+def read_bound(given: Any, zone_name: Any, field: str, now: datetime) -> datetime | None:
+    """As `read_moment`, None for nothing given; InvalidInput, too, for what is more than 100 years ahead."""
+    if given is None or given == "":
+        return None
+    moment = read_moment(given, zone_name, field)
+    if moment - now > _FARTHEST:
+        raise InvalidInput.of(field, "That is more than 100 years ahead.")
+    return moment
 
 
 def read_moment(value: Any, zone_name: Any, field: str) -> datetime:

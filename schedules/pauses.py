@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -15,12 +15,11 @@ from accounts.roles import Role
 from accounts.services import record
 from core.errors import Conflict, InvalidInput, NotFound
 from events.services import publish_all
-from schedules.checks import gather, read_moment
+from schedules.checks import gather, read_bound
 from schedules.ledger import schedule_event
 from schedules.models import MAX_REASON, Pause, Schedule
 
 MOST_PAUSES = 50
-_FARTHEST = timedelta(days=100 * 366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,23 +148,14 @@ def _checked(schedule: Schedule, starts_at: Any, ends_at: Any, reason: Any) -> d
     now = clock.now()
     values = gather(
         {
-            "starts_at": lambda: _moment(schedule, starts_at, "starts_at", now) or now,
-            "ends_at": lambda: _moment(schedule, ends_at, "ends_at", now),
+            "starts_at": lambda: read_bound(starts_at, schedule.timezone, "starts_at", now) or now,
+            "ends_at": lambda: read_bound(ends_at, schedule.timezone, "ends_at", now),
             "reason": lambda: _reason(reason),
         }
     )
     if values["ends_at"] and values["ends_at"] <= max(now, values["starts_at"]):
         raise InvalidInput.of("ends_at", "It would be over before it begins; choose a later end.")
     return values
-
-
-def _moment(schedule: Schedule, given: Any, field: str, now: datetime) -> datetime | None:
-    if given is None or given == "":
-        return None
-    moment = read_moment(given, schedule.timezone, field)
-    if moment - now > _FARTHEST:
-        raise InvalidInput.of(field, "That is more than 100 years ahead.")
-    return moment
 
 
 def _reason(value: Any) -> str:

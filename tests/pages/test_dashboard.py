@@ -104,7 +104,7 @@ def test_it_asks_a_fixed_number_of_questions(
     for _ in range(30):
         make_run(thread)
     client = as_user(people.viewer)
-    with django_assert_max_num_queries(26):
+    with django_assert_max_num_queries(25):
         page = client.get("/").content.decode()
     assert "All 30" in page
     with django_assert_max_num_queries(17):  # The health of the platform is remembered for a second.
